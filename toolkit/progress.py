@@ -1,0 +1,38 @@
+"""One progress bar for everything that takes long: on standard error, silent where nobody looks. It knows no work."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+
+class Advance(Protocol):
+    """Tell the bar how far the work is: `advance(done)` adds, `note` replaces the text at the end of the line."""
+
+    def __call__(self, done: float = 1, note: str = "") -> None:
+        """Add `done` units."""
+        ...
+
+
+@contextmanager
+def bar(description: str, total: float | None, show: bool = True) -> Iterator[Advance]:
+    """A rich progress bar with rate and time left, gone when the work is done; `show=False` or no terminal: nothing at all."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    visible = show and (console.is_terminal or console.is_jupyter)
+    with Progress(*columns, console=console, transient=True, disable=not visible) as progress:
+        task = progress.add_task(description, total=total, note="")
+
+        def advance(done: float = 1, note: str = "") -> None:
+            progress.update(task, advance=done, **({"note": note} if note else {}))
+
+        yield advance
