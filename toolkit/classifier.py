@@ -1,4 +1,4 @@
-"""What every contestant of the duel is: scikit-learn's fit and predict_proba over uint8 images. It knows no contestant."""
+"""What every contestant is: scikit-learn's fit and predict_proba over uint8 images. It knows no contestant."""
 
 from typing import Any, Protocol, Self, runtime_checkable
 
@@ -10,19 +10,19 @@ from toolkit.errors import InputError
 
 @runtime_checkable
 class Classifier(Protocol):
-    """Anything with these two methods may join the duel; a scikit-learn Pipeline does as it is, no base class needed."""
+    """Anything with these two methods may join the duel; a scikit-learn Pipeline does as it is."""
 
     def fit(self, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> Self:
-        """Learn from uint8 (N, H, W, C), C 1 or 3, and int64 (N,); forget what was learned before. Sets `classes_`, int64 (K,)."""
+        """Learn from uint8 (N, H, W, C), C 1 or 3, and int64 (N,); forget what was before. Sets `classes_`, int64 (K,)."""
         ...
 
     def predict_proba(self, images: NDArray[np.uint8]) -> NDArray[np.floating[Any]]:
-        """uint8 (N, H, W, C) -> probabilities (N, K), rows sum to 1, columns in the order of `classes_`, rows in order given."""
+        """uint8 (N, H, W, C) -> probabilities (N, K), rows sum to 1, columns as in `classes_`, rows in the order given."""
         ...
 
 
 def check_images(images: Any, expected_shape: tuple[int, ...] | None = None) -> NDArray[np.uint8]:
-    """Return images if they are uint8 (N, H, W, C) with C 1 or 3 (and of `expected_shape` (H, W, C) when given), else say what came."""
+    """Return images if they are uint8 (N, H, W, C), C 1 or 3, of `expected_shape` (H, W, C) if given; else say what came."""
     dtype, shape = getattr(images, "dtype", type(images).__name__), tuple(getattr(images, "shape", ()))
     if dtype != np.uint8 or len(shape) != 4 or shape[3] not in (1, 3):
         raise InputError(f"Expected images as uint8 (N, H, W, C) with 1 or 3 channels. Received: {dtype} {shape}.")
@@ -32,7 +32,7 @@ def check_images(images: Any, expected_shape: tuple[int, ...] | None = None) -> 
 
 
 def check_labels(labels: Any, rows: int) -> NDArray[np.int64]:
-    """Return labels as int64 (N,) if there are `rows` of them, all integers from 0 on, at least two classes; else say what came."""
+    """Return labels as int64 (N,) if they are `rows` integers from 0 on, of two classes or more; else say what came."""
     array = np.asarray(labels)
     if array.ndim != 1 or array.dtype.kind not in "iu" or len(array) != rows:
         raise InputError(f"Expected labels as {rows} integers, one an image. Received: {array.dtype} {array.shape}.")

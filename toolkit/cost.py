@@ -16,5 +16,5 @@ def timed(function: Callable[[], Result]) -> tuple[Result, float]:
 
 
 def size_bytes(classifier: Any) -> int:
-    """Bytes of the fitted classifier as pickled: what must be kept to predict again, on either side of the duel alike."""
+    """Bytes of the fitted classifier as pickled: what must be kept to predict again, on either side alike."""
     return len(pickle.dumps(classifier, protocol=pickle.HIGHEST_PROTOCOL))

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 
 class InputError(ValueError):
-    """Raised at the borders (paths, files, names, arrays, settings); the command line prints it as one line, exit status 2."""
+    """Raised at the borders (paths, files, names, arrays, settings); the command line makes it one line, status 2."""
 
 
 def unknown(kind: str, name: str, known: Iterable[str], hint: str = "") -> InputError:

@@ -15,9 +15,16 @@ class Advance(Protocol):
 
 @contextmanager
 def bar(description: str, total: float | None, show: bool = True) -> Iterator[Advance]:
-    """A rich progress bar with rate and time left, gone when the work is done; `show=False` or no terminal: nothing at all."""
+    """A rich progress bar with time left, gone when the work is done; with `show=False` or no terminal, nothing."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
     console = Console(stderr=True)
     columns = (

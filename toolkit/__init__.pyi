@@ -1,0 +1,15 @@
+from .catalogue import contestant as contestant
+from .classifier import Classifier as Classifier
+from .comparison import Comparison as Comparison
+from .comparison import compare as compare
+from .data import Dataset as Dataset
+from .data import Split as Split
+from .data import load as load
+from .errors import InputError as InputError
+from .evaluation import Evaluation as Evaluation
+from .evaluation import evaluate as evaluate
+from .runs import read_predictions as read_predictions
+from .training import KerasClassifier as KerasClassifier
+from .training import Recipe as Recipe
+
+__version__: str
