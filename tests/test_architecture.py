@@ -13,6 +13,8 @@ LEVELS = {
     "toolkit.progress": 0,
     "toolkit.cost": 0,
     "toolkit.classifier": 0,
+    "toolkit.environment": 0,
+    "toolkit.runs": 0,
     "toolkit.evaluation": 1,
     "toolkit.data": 1,
     "toolkit.pipeline": 1,
@@ -22,7 +24,6 @@ LEVELS = {
     "toolkit.ensemble": 3,
     "toolkit.artifact": 3,
     "toolkit.comparison": 4,
-    "toolkit.runs": 4,
     "toolkit.learning_curve": 4,
     "toolkit.robustness": 4,
     "toolkit.explain": 4,
@@ -39,7 +40,7 @@ ONLY_IN = {
     "keras_tuner": {"toolkit.tuning"},
     "typer": {"toolkit.cli"},
     "time": {"toolkit.cost", "toolkit.cli"},
-    "tensorflow": {"toolkit.pipeline", "toolkit.training", "toolkit.export", "baselines"},
+    "tensorflow": {"toolkit.pipeline", "toolkit.training", "toolkit.export", "toolkit.cli", "baselines"},
 }
 # Of the foundations, `errors` and `progress` serve everybody; `classifier` and `cost` serve those that fit contestants.
 SEALED = {"toolkit.evaluation", "toolkit.data", "toolkit.models", "toolkit.pipeline"}

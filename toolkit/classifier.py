@@ -13,16 +13,16 @@ class Classifier(Protocol):
     """Anything with these two methods may join the duel; a scikit-learn Pipeline does as it is."""
 
     def fit(self, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> Self:
-        """Learn from uint8 (N, H, W, C), C 1 or 3, and int64 (N,); forget what was before. Sets `classes_`, int64 (K,)."""
+        """Learn from uint8 (N, H, W, C) and int64 (N,), forgetting what was before. Sets `classes_`, int64 (K,)."""
         ...
 
     def predict_proba(self, images: NDArray[np.uint8]) -> NDArray[np.floating[Any]]:
-        """uint8 (N, H, W, C) -> probabilities (N, K), rows sum to 1, columns as in `classes_`, rows in the order given."""
+        """uint8 (N, H, W, C) -> probabilities (N, K), rows sum to 1 and keep their order, columns as `classes_`."""
         ...
 
 
 def check_images(images: Any, expected_shape: tuple[int, ...] | None = None) -> NDArray[np.uint8]:
-    """Return images if they are uint8 (N, H, W, C), C 1 or 3, of `expected_shape` (H, W, C) if given; else say what came."""
+    """Return images if they are uint8 (N, H, W, C), C 1 or 3, of `expected_shape` if given; else say what came."""
     dtype, shape = getattr(images, "dtype", type(images).__name__), tuple(getattr(images, "shape", ()))
     if dtype != np.uint8 or len(shape) != 4 or shape[3] not in (1, 3):
         raise InputError(f"Expected images as uint8 (N, H, W, C) with 1 or 3 channels. Received: {dtype} {shape}.")

@@ -6,9 +6,9 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 PACKAGES = (
-    "touchstone-vision", "tensorflow", "keras", "jax", "keras-tuner", "scikit-learn", "scikit-learn-intelex", "scikit-image",
-    "opencv-python-headless", "numpy", "scipy",
-)  # fmt: skip
+    *("touchstone-vision", "tensorflow", "keras", "jax", "keras-tuner", "scikit-learn", "scikit-learn-intelex"),
+    *("scikit-image", "opencv-python-headless", "numpy", "scipy"),
+)
 
 
 def versions() -> dict[str, str]:

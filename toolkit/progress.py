@@ -40,6 +40,6 @@ def bar(description: str, total: float | None, show: bool = True) -> Iterator[Ad
         task = progress.add_task(description, total=total, note="")
 
         def advance(done: float = 1, note: str = "") -> None:
-            progress.update(task, advance=done, **({"note": note} if note else {}))
+            progress.update(task, advance=done, note=note or progress.tasks[0].fields["note"])
 
         yield advance

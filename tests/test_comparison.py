@@ -1,0 +1,145 @@
+"""The duel: same rows for all, answers in the right columns, resumed without refitting, nothing half-written."""
+
+import json
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from sklearn.linear_model import LogisticRegression
+from sklearn.naive_bayes import GaussianNB
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+
+import toolkit
+from toolkit.comparison import settings
+
+
+def flatten(images):
+    return images.reshape(len(images), -1) / 255.0
+
+
+def logistic(c=1.0):
+    return make_pipeline(FunctionTransformer(flatten), LogisticRegression(C=c, max_iter=2000))
+
+
+def bayes():
+    return make_pipeline(FunctionTransformer(flatten), GaussianNB())
+
+
+class Counting:
+    """A contestant of a user's own: no scikit-learn, no Keras; counts its fits and may fail."""
+
+    def __init__(self, fails=False):
+        self.fails = fails
+        self.fits = 0
+
+    def fit(self, images, labels):
+        self.fits += 1
+        if self.fails:
+            raise KeyboardInterrupt
+        self.classes_, counts = np.unique(labels, return_counts=True)
+        self.prior = counts / counts.sum()
+        self.rows = len(labels)
+        return self
+
+    def predict_proba(self, images):
+        return np.tile(self.prior, (len(images), 1))
+
+    def __repr__(self):
+        return "Counting()"
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return toolkit.load("digits", seed=0)
+
+
+def test_the_duel(tmp_path, digits):
+    duel = toolkit.compare({"a": logistic(), "b / two": bayes()}, digits, out=tmp_path / "run", resamples=200)
+    stored = json.loads((tmp_path / "run" / "comparison.json").read_text())
+    assert stored == json.loads(json.dumps(duel.to_dict()))
+    accuracy = stored["contestants"]["a"]["accuracy"]
+    assert 0.9 < accuracy["low"] < accuracy["value"] < accuracy["high"] < 1
+    for contestant in stored["contestants"].values():
+        assert contestant["fit_seconds"] > 0
+        assert contestant["predict_seconds_per_image"] > 0
+        assert contestant["size_bytes"] > 1000
+        assert np.sum(contestant["confusion"]) == len(digits.test.labels)
+    (pair,) = stored["pairs"]
+    assert {pair["a"], pair["b"]} == {"a", "b / two"}
+    assert pair["holm_p"] < 0.05  # one pair: naive Bayes on pixels is far behind
+    assert stored["data"]["sha256"] == digits.manifest.sha256
+    assert stored["data"]["rows"]["fit"] == len(digits.train.labels) + len(digits.validation.labels)
+    text = str(duel)
+    assert text.index("a ") < text.index("b / two")
+    again = toolkit.read_predictions(tmp_path / "run" / "a" / "predictions.npz")
+    evaluation = toolkit.evaluate(again.labels, again.probabilities, again.class_names, resamples=200)
+    assert evaluation.to_dict()["metrics"]["macro_f1"] == stored["contestants"]["a"]["macro_f1"]
+
+
+def test_validation_rows_train_where_nothing_is_chosen(digits):
+    contestant = Counting()
+    toolkit.compare({"prior": contestant}, digits, resamples=100)
+    assert contestant.rows == len(digits.train.labels) + len(digits.validation.labels)
+
+
+def test_an_interrupted_duel_goes_on_where_it_was(tmp_path, digits):
+    first, second = Counting(), Counting(fails=True)
+    with pytest.raises(KeyboardInterrupt):
+        toolkit.compare({"first": first, "second": second}, digits, out=tmp_path / "run", resamples=100)
+    assert not (tmp_path / "run" / "comparison.json").exists()
+    second.fails = False
+    result = toolkit.compare({"first": first, "second": second}, digits, out=tmp_path / "run", resamples=100)
+    assert (first.fits, second.fits) == (1, 2)
+    assert set(result.outcomes) == {"first", "second"}
+
+
+def test_another_run_is_refused(tmp_path, digits):
+    toolkit.compare({"a": Counting()}, digits, out=tmp_path / "run", resamples=100)
+    before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+    with pytest.raises(toolkit.InputError, match="differs in: contestants"):
+        toolkit.compare({"a": bayes()}, digits, out=tmp_path / "run", resamples=100)
+    with pytest.raises(toolkit.InputError, match="differs in: data"):
+        toolkit.compare({"a": Counting()}, toolkit.load("digits", seed=1), out=tmp_path / "run", resamples=100)
+    assert before == {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+
+
+def test_columns_follow_classes_seen_in_fit(digits):
+    class Partial(Counting):
+        def fit(self, images, labels):
+            return super().fit(images[labels != 4], labels[labels != 4])
+
+    result = toolkit.compare({"partial": Partial()}, digits, resamples=100)
+    confusion = np.array(result.outcomes["partial"].evaluation.confusion)
+    assert confusion[:, 4].sum() == 0
+    assert confusion.sum() == len(digits.test.labels)
+
+
+def test_answers_of_another_shape_are_refused(digits):
+    class Wrong(Counting):
+        def predict_proba(self, images):
+            return np.full((len(images), 3), 1 / 3)
+
+    with pytest.raises(toolkit.InputError, match=r"'wrong'.*\(N, 10\).*Received"):
+        toolkit.compare({"wrong": Wrong()}, digits, resamples=100)
+
+
+def test_a_contestant_without_probabilities_is_refused(digits):
+    with pytest.raises(toolkit.InputError, match=r"fit and predict_proba. Received: object"):
+        toolkit.compare({"thing": object()}, digits)
+
+
+def test_settings_do_not_change_with_the_address():
+    assert settings(Counting()) == settings(Counting()) == {"type": "Counting", "repr": "Counting()"}
+    assert settings(logistic(2.0))["logisticregression__C"] == 2.0
+    assert settings(logistic()) == settings(logistic())
+    assert settings(logistic()) != settings(logistic(2.0))
+
+
+def test_the_same_seed_gives_the_same_numbers(digits):
+    first, second = (
+        toolkit.compare({"a": bayes(), "b": logistic(0.1)}, digits, resamples=150, seed=3) for _ in range(2)
+    )
+    for name in ("a", "b"):
+        assert first.outcomes[name].evaluation.to_dict() == second.outcomes[name].evaluation.to_dict()
+    assert_allclose(first.pairs[0].low, second.pairs[0].low)

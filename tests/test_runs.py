@@ -1,0 +1,100 @@
+"""The folder of a run: whole or not at all, resumed when it is the same, refused when it is another."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from toolkit import runs
+from toolkit.errors import InputError
+
+
+def predictions(rows=5, classes=3):
+    generator = np.random.default_rng(0)
+    return runs.Predictions(
+        labels=generator.integers(0, classes, rows),
+        probabilities=generator.dirichlet(np.ones(classes), rows).astype(np.float32),
+        names=np.array([f"bild {i} ä.png" for i in range(rows)]),
+        class_names=("a", "<script>", "ß"),
+        manifest="0" * 64,
+    )
+
+
+def test_what_is_written_is_read_back(tmp_path):
+    before = predictions()
+    runs.write_contestant(tmp_path, "HOG", before, {"fit_seconds": 1.5})
+    after, details = runs.read_contestant(tmp_path, "HOG")
+    assert details == {"fit_seconds": 1.5}
+    for field in ("labels", "probabilities", "names"):
+        assert_array_equal(getattr(after, field), getattr(before, field))
+    assert (after.class_names, after.manifest) == (before.class_names, before.manifest)
+
+
+def test_a_contestant_is_whole_or_not_there(tmp_path):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        runs.write_contestant(tmp_path, "HOG", predictions(), {"fit_seconds": float("nan")})
+    assert runs.read_contestant(tmp_path, "HOG") is None
+    runs.write_contestant(tmp_path, "HOG", predictions(), {})  # over what the failed attempt left
+    assert runs.read_contestant(tmp_path, "HOG") is not None
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_the_same_run_goes_on_and_another_is_refused(tmp_path):
+    out = tmp_path / "deep" / "run"
+    runs.open_run(out, {"data": "a", "settings": {"seed": 0, "shape": (8, 8)}})
+    (out / "x.partial").mkdir()
+    runs.open_run(out, {"data": "a", "settings": {"seed": 0, "shape": (8, 8)}})
+    assert not (out / "x.partial").exists()
+    with pytest.raises(InputError, match=r"differs in: settings\."):
+        runs.open_run(out, {"data": "a", "settings": {"seed": 1, "shape": (8, 8)}})
+
+
+def test_a_folder_of_somebody_else_is_left_alone(tmp_path):
+    (tmp_path / "thesis.txt").write_text("precious")
+    with pytest.raises(InputError, match="holds other things"):
+        runs.open_run(tmp_path, {"data": "a"})
+    with pytest.raises(InputError, match=r"Received the file"):
+        runs.open_run(tmp_path / "thesis.txt", {"data": "a"})
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_contestants_get_folders_of_their_own():
+    assert runs.folder_names(["HOG + SVM", "../../etc", "ResNet-20"]) == {
+        "HOG + SVM": "HOG_+_SVM",
+        "../../etc": "etc",
+        "ResNet-20": "ResNet-20",
+    }
+    with pytest.raises(InputError, match="repeats"):
+        runs.folder_names(["a b", "A/b"])
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "is not a file"),
+        (b"", "cannot be read"),
+        (b"PK\x03\x04 cut off", "cannot be read"),
+        ({"labels": np.zeros(2, int)}, "Received: labels"),
+        ({"labels": np.array([{}], dtype=object), "probabilities": np.ones((1, 1))}, "cannot be read"),
+    ],
+)
+def test_a_damaged_predictions_file_is_named(tmp_path, content, message):
+    path = tmp_path / "predictions.npz"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif content is not None:
+        np.savez(path, **content)
+    with pytest.raises(InputError, match=message) as caught:
+        runs.read_predictions(path)
+    assert str(path) in str(caught.value)
+
+
+def test_a_pickle_in_predictions_is_not_run(tmp_path):
+    class Bomb:
+        def __reduce__(self):
+            return (pytest.fail, ("a pickle was run",))
+
+    np.savez(
+        tmp_path / "p.npz", labels=np.array([Bomb()], dtype=object), probabilities=np.ones((1, 1)), allow_pickle=True
+    )
+    with pytest.raises(InputError, match="cannot be read"):
+        runs.read_predictions(tmp_path / "p.npz")

@@ -1,0 +1,155 @@
+"""The command `touchstone`: parses, calls, prints; no logic, and no TensorFlow before the arguments are right."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from typer.exceptions import TyperException
+
+from toolkit.errors import InputError
+
+app = typer.Typer(
+    help="Is the deep model worth it here, how sure are we, and what does it cost?",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+Data = Annotated[
+    str, typer.Argument(help="digits, textures, a folder of class folders, an IDX folder or an .npz file.")
+]
+ImageSize = Annotated[int | None, typer.Option(help="Bring every image to this many pixels a side.", min=1)]
+Seed = Annotated[int, typer.Option(help="Same seed, same splits, same fits, same intervals.")]
+Confidence = Annotated[float, typer.Option(help="Of the intervals.", min=0.5, max=0.999)]
+Resamples = Annotated[int, typer.Option(help="Bootstrap resamples behind the intervals.", min=100)]
+
+
+def main() -> None:
+    """Run the command; a user's error is one line on standard error and exit status 2."""
+    try:
+        sys.exit(app(standalone_mode=False) or 0)
+    except (KeyboardInterrupt, typer.Abort):
+        _fail("Interrupted. What was finished is kept; the same command goes on from there.", 130)
+    except InputError as error:
+        _fail(str(error), 2)
+    except TyperException as error:  # what the parser of arguments refuses
+        message = getattr(error, "format_message", error.__str__)()
+        _fail(f"{message} `touchstone --help` shows the commands, `touchstone COMMAND --help` one of them.", 2)
+
+
+def _fail(line: str, status: int) -> NoReturn:
+    print(f"touchstone: {' '.join(line.split())}", file=sys.stderr)
+    sys.exit(status)
+
+
+def _wake_keras() -> None:
+    """Import Keras and TensorFlow without the greetings that TensorFlow's C++ writes past Python to standard error."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        import keras  # noqa: F401
+        import tensorflow  # noqa: F401
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+@app.command("list")
+def list_() -> None:
+    """Contestants and embedded data sets."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from toolkit.catalogue import CATALOGUE
+
+    table = Table("contestant", "side", "what it is")
+    for name, entry in CATALOGUE.items():
+        table.add_row(name, entry.side, entry.summary)
+    Console().print(table)
+
+
+@app.command()
+def compare(
+    data: Data,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="Contestants; see `touchstone list`.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the run; resumed if it is the same run. [runs/DATA]")
+    ] = None,
+    image_size: ImageSize = None,
+    seed: Seed = 0,
+    validation: Annotated[float, typer.Option(help="Share of rows for validation, where there is no such part.")] = 0.1,
+    test: Annotated[float, typer.Option(help="Share of rows for the test, where there is no such part.")] = 0.2,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Leave out files that cannot be read, and list them.")
+    ] = False,
+    epochs: Annotated[int | None, typer.Option(help="At most so many epochs for each network.", min=1)] = None,
+    confidence: Confidence = 0.95,
+    resamples: Resamples = 2000,
+) -> None:
+    """The duel: fit every contestant on the same rows, judge all of them on the same test rows."""
+    from rich.console import Console
+
+    from toolkit.catalogue import DEFAULTS, check_names, contestant
+
+    chosen = tuple(names or DEFAULTS)
+    check_names(chosen)
+    from toolkit.data import load
+
+    dataset = load(data, image_size, seed=seed, validation=validation, test=test, skip_bad=skip_bad)
+    _wake_keras()
+    from toolkit.comparison import compare as run_duel
+    from toolkit.training import Recipe
+
+    recipe = Recipe(epochs=epochs) if epochs else Recipe()
+    contestants = {name: contestant(name, dataset.image_shape, seed=seed, recipe=recipe) for name in chosen}
+    folder = out or Path("runs") / (Path(data).resolve().stem if Path(data).exists() else data.replace(":", "_"))
+    result = run_duel(contestants, dataset, out=folder, seed=seed, confidence=confidence, resamples=resamples)
+    console = Console()
+    console.print(result.table())
+    for verdict in result.verdicts():
+        console.print(verdict, highlight=False, markup=False)
+    for name, reason in dataset.manifest.left_out:
+        console.print(f"left out: {name} ({reason})", highlight=False, markup=False)
+    console.print(f"Written to {folder}", highlight=False, markup=False)
+
+
+@app.command()
+def evaluate(
+    predictions: Annotated[
+        Path, typer.Argument(help="RUN/NAME/predictions.npz, or your own with labels and probabilities.")
+    ],
+    seed: Seed = 0,
+    confidence: Confidence = 0.95,
+    resamples: Resamples = 2000,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """The same numbers again from what was written: no model, no images."""
+    from toolkit.runs import read_predictions
+
+    stored = read_predictions(predictions)
+    _wake_keras()
+    import json
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from toolkit.evaluation import evaluate as judge
+
+    result = judge(
+        stored.labels, stored.probabilities, stored.class_names, confidence=confidence, resamples=resamples, seed=seed
+    )
+    if as_json:
+        print(json.dumps(result.to_dict(), indent=2, ensure_ascii=False))
+        return
+    table = Table("metric", "value", "low", "high", title=f"{predictions}: {result.rows:,} images")
+    for name, interval in result.metrics.items():
+        table.add_row(name, *(f"{number:.4f}" for number in (interval.value, interval.low, interval.high)))
+    Console().print(table)

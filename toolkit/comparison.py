@@ -1,0 +1,256 @@
+"""The duel: the same rows for all, one evaluation, a verdict for each pair, the cost. It knows the protocol only."""
+
+import dataclasses
+import io
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolkit import cost, runs
+from toolkit.classifier import Classifier
+from toolkit.data import Dataset
+from toolkit.environment import device, versions
+from toolkit.errors import InputError
+from toolkit.evaluation import Evaluation, Pair, compare_pairs, evaluate, groups
+from toolkit.progress import bar
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+SCHEMA = 1  # of comparison.json; grows when a reader would have to change
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one contestant reached on the test rows, and what it cost."""
+
+    name: str
+    folder: str  # its folder inside the run
+    evaluation: Evaluation
+    fit_seconds: float  # wall time of fit, compilation and calibration included
+    predict_seconds_per_image: float  # median batch of the test rows, warm
+    size_bytes: int  # pickled
+    settings: dict[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values: every metric at the top, then costs, classes, confusion and settings."""
+        evaluation = self.evaluation.to_dict()
+        own = {
+            field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "evaluation"
+        }
+        return {**evaluation.pop("metrics"), **own, **{key: evaluation[key] for key in ("per_class", "confusion")}}
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The result of `compare`: print it, or read `outcomes` and `pairs`."""
+
+    outcomes: dict[str, Outcome]  # in the order given
+    pairs: tuple[Pair, ...]  # every two contestants, p-values corrected for all of them (Holm)
+    letters: dict[str, str]  # contestants that share a letter cannot be told apart
+    data: dict[str, Any]  # the manifest: source, rows of each split, class names, sha256
+    seed: int
+    confidence: float
+    resamples: int
+
+    def ranked(self) -> list[Outcome]:
+        """Outcomes, the most accurate first; ties by log loss."""
+        return sorted(
+            self.outcomes.values(),
+            key=lambda outcome: (-outcome.evaluation["accuracy"].value, outcome.evaluation["log_loss"].value),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """What comparison.json holds."""
+        return {
+            "schema": SCHEMA,
+            "data": self.data,
+            "seed": self.seed,
+            "confidence": self.confidence,
+            "resamples": self.resamples,
+            "contestants": {name: outcome.to_dict() for name, outcome in self.outcomes.items()},
+            "pairs": [pair.to_dict() for pair in self.pairs],
+            "groups": self.letters,
+            "versions": versions(),
+            "device": device(),
+        }
+
+    def table(self) -> "Table":
+        """The leaderboard as a rich table."""
+        from rich.table import Table
+
+        rows = self.data["rows"]
+        table = Table(
+            title=f"{self.data['source']}: {rows['fit']:,} images to learn from, {rows['test']:,} to be judged on",
+            caption=f"[ ] {self.confidence:.0%} intervals. Contestants that share a letter cannot be told apart.",
+        )
+        table.add_column("contestant", no_wrap=True)
+        for column in ("accuracy", "macro F1", "log loss", "group", "fit", "one image", "size"):
+            table.add_column(column, justify="center" if column == "group" else "right", no_wrap=True)
+        for outcome in self.ranked():
+            metrics = outcome.evaluation
+            table.add_row(
+                outcome.name,
+                _interval(metrics["accuracy"]),
+                _interval(metrics["macro_f1"]),
+                f"{metrics['log_loss'].value:.3f}",
+                self.letters[outcome.name],
+                f"{outcome.fit_seconds:,.1f} s",
+                f"{outcome.predict_seconds_per_image * 1e3:.2f} ms",
+                f"{outcome.size_bytes / 1e6:,.1f} MB",
+            )
+        return table
+
+    def verdicts(self) -> list[str]:
+        """A sentence for each pair."""
+        return [pair.verdict for pair in self.pairs]
+
+    def __str__(self) -> str:
+        """The leaderboard and the verdicts as plain text."""
+        from rich.console import Console
+
+        console = Console(file=io.StringIO(), width=120, color_system=None)
+        console.print(self.table())
+        for verdict in self.verdicts():
+            console.print(verdict, highlight=False, markup=False)
+        return str(console.file.getvalue())  # type: ignore[attr-defined]
+
+
+def _interval(interval: Any) -> str:
+    return f"{interval.value:.3f} \\[{interval.low:.3f}, {interval.high:.3f}]"
+
+
+def compare(
+    contestants: Mapping[str, Classifier],
+    dataset: Dataset,
+    *,
+    out: str | Path | None = None,
+    seed: int = 0,
+    confidence: float = 0.95,
+    resamples: int = 2000,
+    show_progress: bool = True,
+) -> Comparison:
+    """Fit every contestant on the training and validation rows, judge all of them on the test rows.
+
+    Nothing is chosen here, so the validation rows train too. Contestants are fitted in place. With `out`, each finished
+    contestant is written to the folder at once; the same call goes on with those not yet finished, another is refused.
+    `seed` is that of the bootstrap; contestants carry their own.
+    """
+    if not contestants:
+        raise InputError("Expected at least one contestant. Received none.")
+    for name, classifier in contestants.items():
+        if not isinstance(classifier, Classifier):
+            raise InputError(f"Expected '{name}' to have fit and predict_proba. Received: {type(classifier).__name__}.")
+    folders = runs.folder_names(contestants)
+    data = {**dataset.manifest.as_json(), "rows": _rows(dataset), "class_names": list(dataset.class_names)}
+    identity: dict[str, Any] = {
+        "schema": SCHEMA,
+        "data": {"sha256": dataset.manifest.sha256, "settings": _plain(dict(dataset.manifest.settings))},
+        "contestants": {name: settings(classifier) for name, classifier in contestants.items()},
+        "settings": {"seed": seed, "confidence": confidence, "resamples": resamples},
+    }
+    folder = Path(out) if out is not None else None
+    if folder is not None:
+        runs.open_run(folder, identity)
+
+    finished: dict[str, tuple[runs.Predictions, dict[str, Any]]] = {}
+    with bar("Duel", total=len(contestants), show=show_progress) as advance:
+        for name, classifier in contestants.items():
+            advance(0, note=name)
+            stored = runs.read_contestant(folder, folders[name]) if folder is not None else None
+            finished[name] = stored or _contend(name, classifier, dataset)
+            if folder is not None and stored is None:
+                runs.write_contestant(folder, folders[name], *finished[name])
+            advance(1)
+
+    labels = dataset.test.labels
+    by_name = {name: predictions.probabilities for name, (predictions, _) in finished.items()}
+    outcomes = {}
+    for name, (predictions, costs) in finished.items():
+        evaluation = evaluate(
+            labels,
+            predictions.probabilities,
+            dataset.class_names,
+            confidence=confidence,
+            resamples=resamples,
+            seed=seed,
+        )
+        outcomes[name] = Outcome(name, folders[name], evaluation, settings=identity["contestants"][name], **costs)
+    pairs = tuple(compare_pairs(labels, by_name, confidence=confidence, resamples=resamples, seed=seed))
+    comparison = Comparison(outcomes, pairs, groups(by_name, pairs), data, seed, confidence, resamples)
+    if folder is not None:
+        runs.write_json(folder / "comparison.json", comparison.to_dict())
+    return comparison
+
+
+def _rows(dataset: Dataset) -> dict[str, int]:
+    counts = {part: len(getattr(dataset, part).labels) for part in ("train", "validation", "test")}
+    return {**counts, "fit": counts["train"] + counts["validation"]}
+
+
+def _contend(name: str, classifier: Classifier, dataset: Dataset) -> tuple[runs.Predictions, dict[str, Any]]:
+    """Fit one contestant and let it answer for the test rows; a refusal (ValueError) names the contestant."""
+    learn, test = dataset.fitting, dataset.test
+    try:
+        _, fit_seconds = cost.timed(lambda: classifier.fit(learn.images, learn.labels))
+        classifier.predict_proba(test.images[:64])  # warm-up: compilation is not the price of an image
+        answer, predict_seconds = cost.timed(lambda: classifier.predict_proba(test.images))
+    except ValueError as error:
+        raise InputError(f"Contestant '{name}' refuses these images: {error}") from error
+    predictions = runs.Predictions(
+        labels=test.labels,
+        probabilities=_columns(name, classifier, np.asarray(answer), len(dataset.class_names)),
+        names=np.asarray(test.names, dtype=np.str_),
+        class_names=tuple(dataset.class_names),
+        manifest=dataset.manifest.sha256,
+    )
+    costs = {
+        "fit_seconds": fit_seconds,
+        "predict_seconds_per_image": predict_seconds / max(len(test.labels), 1),
+        "size_bytes": cost.size_bytes(classifier),
+    }
+    return predictions, costs
+
+
+def _columns(name: str, classifier: Any, answer: NDArray[Any], classes: int) -> NDArray[np.float32]:
+    """Put the columns, which follow `classes_`, in their places among all K; a class never seen in fit gets 0."""
+    seen = np.asarray(getattr(classifier, "classes_", np.arange(classes)))
+    if answer.ndim != 2 or answer.shape[1] != len(seen) or not np.isin(seen, np.arange(classes)).all():
+        raise InputError(
+            f"Expected '{name}' to answer with (N, {len(seen)}), a column for each class. Received: {answer.shape}."
+        )
+    probabilities = np.zeros((len(answer), classes), np.float32)
+    probabilities[:, seen.astype(int)] = answer
+    return probabilities
+
+
+def settings(classifier: Any) -> dict[str, Any]:
+    """What a contestant was told, as plain values: a dataclass's fields, scikit-learn's parameters, else its repr."""
+    if dataclasses.is_dataclass(classifier) and not isinstance(classifier, type):
+        told: dict[str, Any] = {
+            field.name: getattr(classifier, field.name)
+            for field in dataclasses.fields(classifier)
+            if field.init and not field.name.endswith("_")
+        }
+    elif hasattr(classifier, "get_params"):
+        told = {key: value for key, value in classifier.get_params().items() if not hasattr(value, "get_params")}
+    else:
+        told = {"repr": classifier}
+    return {"type": type(classifier).__name__, **{key: _plain(value) for key, value in sorted(told.items())}}
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    return re.sub(r" at 0x[0-9a-f]+", "", repr(value))  # an address would make every process another run

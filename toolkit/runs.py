@@ -1,0 +1,146 @@
+"""The folder of a run: what is written there is written beside and renamed, and read back. It knows no contestant.
+
+RUN/run.json is what makes it this run and no other. RUN/NAME/predictions.npz and RUN/NAME/contestant.json are there
+from the moment a contestant is finished, RUN/comparison.json when all are.
+"""
+
+import json
+import os
+import re
+import shutil
+import uuid
+import zipfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolkit.errors import InputError
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What one classifier said about one test set: all that `evaluate` needs."""
+
+    labels: NDArray[np.int64]  # (N,), 0..K-1
+    probabilities: NDArray[np.float32]  # (N, K), rows sum to 1
+    names: NDArray[np.str_]  # (N,), where each image came from
+    class_names: tuple[str, ...]  # K
+    manifest: str  # SHA-256 of the data manifest: predictions of different manifests are not compared
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all: beside it first, then renamed over it."""
+    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Plain values as indented JSON; NaN is refused, for other readers of JSON would be."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON, or say which file is damaged."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"Expected JSON in {path}. Received something else ({error}). Delete the run and repeat it."
+        ) from None
+
+
+def folder_names(names: Iterable[str]) -> dict[str, str]:
+    """Contestant name -> folder name: letters, digits and -_.+ kept; two names of one folder are refused."""
+    folders: dict[str, str] = {}
+    for name in names:
+        folder = re.sub(r"[^\w.+-]+", "_", name).strip("._") or "contestant"
+        if folder.lower() in {taken.lower() for taken in folders.values()}:
+            raise InputError(f"Expected contestant names that differ in letters or digits. '{name}' repeats another's.")
+        folders[name] = folder
+    return folders
+
+
+def open_run(out: Path, identity: dict[str, Any]) -> None:
+    """Make `out` the folder of the run `identity`, or go on with it if it is that run already; refuse any other."""
+    if out.exists() and not out.is_dir():
+        raise InputError(f"Expected --out to be a folder. Received the file {out}.")
+    marker = out / "run.json"
+    if not marker.exists():
+        if out.is_dir() and any(out.iterdir()):
+            raise InputError(
+                f"Expected --out to be a new folder or a run. {out} holds other things; name a new folder."
+            )
+        out.mkdir(parents=True, exist_ok=True)
+        write_json(marker, identity)
+        return
+    before = read_json(marker)
+    wanted = json.loads(json.dumps(identity))  # as it would read back: tuples are lists
+    if before != wanted:
+        keys = sorted(key for key in {*before, *wanted} if before.get(key) != wanted.get(key))
+        raise InputError(
+            f"Expected {out} to be a run of the same data, contestants and settings. It differs in: {', '.join(keys)}. "
+            "Name another --out, or delete that folder."
+        )
+    for partial in out.glob("*.partial"):  # what a killed run left half-written
+        shutil.rmtree(partial) if partial.is_dir() else partial.unlink()
+
+
+def write_contestant(out: Path, folder: str, predictions: Predictions, details: dict[str, Any]) -> None:
+    """Write RUN/NAME with predictions.npz and contestant.json, both or neither."""
+    partial = out / f"{folder}.partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
+    np.savez_compressed(
+        partial / "predictions.npz",
+        labels=predictions.labels,
+        probabilities=predictions.probabilities,
+        names=predictions.names,
+        class_names=np.array(predictions.class_names, dtype=np.str_),
+        manifest=np.array(predictions.manifest),
+    )
+    write_json(partial / "contestant.json", details)
+    shutil.rmtree(out / folder, ignore_errors=True)
+    os.replace(partial, out / folder)
+
+
+def read_contestant(out: Path, folder: str) -> tuple[Predictions, dict[str, Any]] | None:
+    """What `write_contestant` wrote, or None where that contestant is not finished."""
+    details = out / folder / "contestant.json"
+    return (read_predictions(out / folder / "predictions.npz"), read_json(details)) if details.exists() else None
+
+
+def read_predictions(path: str | Path) -> Predictions:
+    """Read a predictions.npz (a run's, or your own with `labels` and `probabilities`); no model and no images needed.
+
+    `names`, `class_names` and `manifest` may be missing: rows and classes are then named by their numbers.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"Expected a predictions.npz. {path} is not a file.")
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            arrays = {key: stored[key] for key in stored.files}
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"Expected an .npz of plain arrays. {path} cannot be read: {error}") from None
+    missing = [key for key in ("labels", "probabilities") if key not in arrays]
+    if missing:
+        raise InputError(
+            f"Expected 'labels' and 'probabilities' in {path}. Received: {', '.join(sorted(arrays)) or 'nothing'}."
+        )
+    labels, probabilities = arrays["labels"], arrays["probabilities"]
+    columns = probabilities.shape[1] if probabilities.ndim == 2 else 0
+    return Predictions(
+        labels=labels,
+        probabilities=probabilities,
+        names=arrays.get("names", np.arange(len(labels)).astype(np.str_)),
+        class_names=tuple(str(name) for name in arrays.get("class_names", np.arange(columns))),
+        manifest=str(arrays.get("manifest", "")),
+    )
