@@ -1,0 +1,61 @@
+"""Splits: disjoint, whole, stratified, seeded, and official parts stay."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from toolkit.data.split import split_rows
+from toolkit.errors import InputError
+
+NAMES = ("cat", "dog", "fox")
+
+
+def labels_of(counts: list[int], seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).permutation(np.repeat(np.arange(len(counts)), counts))
+
+
+@given(
+    st.lists(st.integers(3, 60), min_size=3, max_size=3), st.floats(0.02, 0.4), st.floats(0.02, 0.4), st.integers(0, 9)
+)
+def test_every_row_once_and_each_class_in_its_share(
+    counts: list[int], validation: float, test: float, seed: int
+) -> None:
+    labels = labels_of(counts)
+    rows = split_rows(labels, NAMES, seed=seed, validation=validation, test=test)
+    np.testing.assert_array_equal(np.sort(np.concatenate(list(rows.values()))), np.arange(len(labels)))
+    for name, fraction in (("validation", validation), ("test", test)):
+        found = np.bincount(labels[rows[name]], minlength=3)
+        assert (found >= 1).all()
+        assert (abs(found - np.array(counts) * fraction) <= 1).all()
+
+
+def test_same_seed_same_rows_other_seed_other_rows() -> None:
+    labels = labels_of([50, 50, 50])
+    one, again, other = (split_rows(labels, NAMES, seed=seed) for seed in (1, 1, 2))
+    for name in one:
+        np.testing.assert_array_equal(one[name], again[name])
+    assert not np.array_equal(one["test"], other["test"])
+
+
+def test_given_parts_stay_and_the_missing_one_is_drawn_from_train() -> None:
+    labels = np.tile([0, 1], 50)
+    official = np.array(["train"] * 70 + ["test"] * 30)
+    rows = split_rows(labels, NAMES[:2], official, validation=0.1)
+    np.testing.assert_array_equal(rows["test"], np.arange(70, 100))
+    assert len(rows["validation"]) == 8  # 10 % of 35, each class: 3.5, rounded to 4
+    assert rows["validation"].max() < 70
+
+
+def test_no_validation_is_empty() -> None:
+    assert len(split_rows(labels_of([5, 5, 5]), NAMES, validation=0)["validation"]) == 0
+
+
+def test_refusals() -> None:
+    with pytest.raises(InputError, match=r"at least 3 images of each class, one for each split.*Received: 2 of 'dog'"):
+        split_rows(labels_of([5, 2, 5]), NAMES)
+    with pytest.raises(InputError, match=r"at least two classes\. Received: 1 \(cat\)"):
+        split_rows(np.zeros(9, np.int64), ("cat",))
+    for validation, test in ((0.5, 0.5), (-0.1, 0.2), (0.1, 0.0), (0.1, float("nan"))):
+        with pytest.raises(InputError, match="validation \\+ test < 1"):
+            split_rows(labels_of([5, 5, 5]), NAMES, validation=validation, test=test)
