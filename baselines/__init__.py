@@ -1,0 +1,13 @@
+"""Classical features as batched Keras layers, and support vector machines on them as scikit-learn Pipelines."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "hog": ["HOG", "hog_features"],
+        "lbp": ["LBP", "lbp_codes", "lbp_features"],
+        "features": ["HOGFeatures", "LBPFeatures", "PixelFeatures"],
+        "svm": ["hog_lbp_svm", "hog_svm", "lbp_svm", "pixels_svm"],
+    },
+)

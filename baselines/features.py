@@ -1,0 +1,118 @@
+"""HOG, LBP and raw pixels as scikit-learn transformers of uint8 images. They know no classifier and learn nothing but the shape.
+
+`fit` needs no Keras and looks at the shape alone, so one blank image tells early whether a size will do.
+"""
+
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from baselines.grid import hog_grid, lbp_cell, pair
+
+
+class HOGFeatures(TransformerMixin, BaseEstimator):
+    """uint8 (N, H, W, C) -> float32 (N, D) by `baselines.hog.hog_features`, whose parameters these are.
+
+    `pixels_per_cell=None` takes cells of a `cells_across`-th of the shorter side, rounded, but never under 4 pixels. What was
+    taken stands in `pixels_per_cell_` after `fit`, the image shape in `image_shape_`.
+    """
+
+    def __init__(
+        self,
+        orientations: int = 9,
+        pixels_per_cell: tuple[int, int] | None = None,
+        cells_per_block: tuple[int, int] = (2, 2),
+        block_norm: str = "L2-Hys",
+        transform_sqrt: bool = False,
+        padding: int = 0,
+        cells_across: int = 8,
+    ) -> None:
+        self.orientations = orientations
+        self.pixels_per_cell = pixels_per_cell
+        self.cells_per_block = cells_per_block
+        self.block_norm = block_norm
+        self.transform_sqrt = transform_sqrt
+        self.padding = padding
+        self.cells_across = cells_across
+
+    def fit(self, images: NDArray[np.uint8], labels: Any = None) -> Self:
+        """Remember the shape (H, W, C) and choose the cell; a ValueError when not one block fits."""
+        height, width, _ = shape = _checked(images).shape[1:]
+        if self.pixels_per_cell is None:
+            side = max(4, round((min(height, width) + 2 * self.padding) / self.cells_across))
+            cell = (side, side)
+        else:
+            cell = pair("pixels_per_cell", self.pixels_per_cell)
+        hog_grid(height, width, cell, pair("cells_per_block", self.cells_per_block), self.padding)
+        self.pixels_per_cell_, self.image_shape_ = cell, shape
+        return self
+
+    def transform(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """uint8 (N, H, W, C) of the shape seen in `fit` -> float32 (N, D)."""
+        check_is_fitted(self)
+        from baselines.hog import hog_features  # here, because Keras takes seconds to import
+
+        return hog_features(
+            _checked(images, self.image_shape_),
+            self.orientations,
+            self.pixels_per_cell_,
+            self.cells_per_block,
+            self.block_norm,
+            self.transform_sqrt,
+            self.padding,
+        )
+
+
+class LBPFeatures(TransformerMixin, BaseEstimator):
+    """uint8 (N, H, W, C) -> float32 (N, D) by `baselines.lbp.lbp_features`, whose parameters these are."""
+
+    def __init__(self, P: int = 8, R: float = 1.0, method: str = "uniform", grid: tuple[int, int] = (1, 1)) -> None:
+        self.P = P
+        self.R = R
+        self.method = method
+        self.grid = grid
+
+    def fit(self, images: NDArray[np.uint8], labels: Any = None) -> Self:
+        """Remember the shape (H, W, C); a ValueError when the grid is finer than the image."""
+        shape = _checked(images).shape[1:]
+        lbp_cell(*shape[:2], pair("grid", self.grid))
+        self.image_shape_ = shape
+        return self
+
+    def transform(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """uint8 (N, H, W, C) of the shape seen in `fit` -> float32 (N, D)."""
+        check_is_fitted(self)
+        from baselines.lbp import lbp_features  # here, because Keras takes seconds to import
+
+        return lbp_features(_checked(images, self.image_shape_), self.P, self.R, self.method, self.grid)
+
+
+class PixelFeatures(TransformerMixin, BaseEstimator):
+    """uint8 (N, H, W, C) -> float32 (N, H * W * C), 0..`scale`."""
+
+    def __init__(self, scale: float = 1.0) -> None:
+        self.scale = scale
+
+    def fit(self, images: NDArray[np.uint8], labels: Any = None) -> Self:
+        """Remember the shape (H, W, C)."""
+        self.image_shape_ = _checked(images).shape[1:]
+        return self
+
+    def transform(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """uint8 (N, H, W, C) of the shape seen in `fit` -> float32 (N, H * W * C)."""
+        check_is_fitted(self)
+        checked = _checked(images, self.image_shape_)
+        return checked.reshape(len(checked), -1) * np.float32(self.scale / 255)
+
+
+def _checked(images: Any, expected_shape: tuple[int, ...] | None = None) -> NDArray[np.uint8]:
+    """Return images if they are uint8 (N, H, W, C), C 1 or 3, and of the shape seen in fit; else a ValueError saying what came."""
+    dtype, shape = getattr(images, "dtype", type(images).__name__), tuple(getattr(images, "shape", ()))
+    if dtype != np.uint8 or len(shape) != 4 or shape[3] not in (1, 3):
+        raise ValueError(f"Expected images as uint8 (N, H, W, C) with 1 or 3 channels. Received: {dtype} {shape}.")
+    if expected_shape is not None and shape[1:] != tuple(expected_shape):
+        raise ValueError(f"Expected images of shape {tuple(expected_shape)} as in fit. Received: {shape[1:]}.")
+    return images

@@ -1,0 +1,187 @@
+"""Histograms of oriented gradients as a batched Keras layer, equal to scikit-image's. It knows no classifier.
+
+Dalal & Triggs, "Histograms of Oriented Gradients for Human Detection" (CVPR 2005), in scikit-image's form: blocks of
+`cells_per_block` that move by one cell, no Gaussian window inside a block, each pixel votes for one cell and one bin.
+"""
+
+import math
+from functools import lru_cache
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+from numpy.typing import NDArray
+
+from baselines.blocks import apply_in_blocks
+from baselines.grid import hog_grid, pair
+
+BLOCK_NORMS = ("L1", "L1-sqrt", "L2", "L2-Hys")
+EPSILON = 1e-5  # scikit-image's, added to a block's norm
+
+
+@keras.saving.register_keras_serializable(package="baselines")
+class HOG(keras.layers.Layer):
+    """uint8 or float (B, H, W, C), 0..255 -> float32 (B, D), D = block rows * block columns * cells in a block * orientations.
+
+    Parameters and answer are those of `skimage.feature.hog`: of several channels each pixel takes the one of the
+    greatest gradient, and pixels beyond the last whole cell are left out. `padding` (ours) first mirrors so many
+    pixels at each side. For uint8 images without `transform_sqrt` every pixel falls into the same bin as in
+    scikit-image; otherwise an angle exactly on a bin's edge may fall to either side in float32.
+    """
+
+    def __init__(
+        self,
+        orientations: int = 9,
+        pixels_per_cell: tuple[int, int] = (8, 8),
+        cells_per_block: tuple[int, int] = (3, 3),
+        block_norm: str = "L2-Hys",
+        transform_sqrt: bool = False,
+        padding: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if block_norm not in BLOCK_NORMS:
+            raise ValueError(f"Expected block_norm as one of {', '.join(BLOCK_NORMS)}. Received: {block_norm!r}.")
+        if orientations < 1 or padding < 0:
+            raise ValueError(f"Expected orientations >= 1 and padding >= 0. Received: {orientations}, {padding}.")
+        self.orientations = orientations
+        self.pixels_per_cell = pair("pixels_per_cell", pixels_per_cell)
+        self.cells_per_block = pair("cells_per_block", cells_per_block)
+        self.block_norm = block_norm
+        self.transform_sqrt = transform_sqrt
+        self.padding = padding
+
+    def call(self, images: Any) -> Any:
+        """Compute the features; the shape of an image must be known when the graph is built."""
+        height, width = images.shape[1:3]
+        cells, blocks = hog_grid(height, width, self.pixels_per_cell, self.cells_per_block, self.padding)
+        pixels = ops.cast(images, "float32")
+        if self.padding:
+            sides = [self.padding, self.padding]
+            pixels = ops.pad(pixels, [[0, 0], sides, sides, [0, 0]], mode="symmetric")
+        if self.transform_sqrt:
+            pixels = ops.sqrt(pixels)
+        rows, columns = _dominant(pixels)
+        votes = _votes(rows, columns, self.orientations)
+        histograms = ops.stack([_cell_means(vote, cells, self.pixels_per_cell) for vote in votes], axis=-1)
+        return _normalised_blocks(histograms, blocks, self.cells_per_block, self.block_norm)
+
+    def compute_output_shape(self, input_shape: tuple[Any, ...]) -> tuple[Any, int]:
+        """(B, H, W, C) -> (B, D)."""
+        grid = hog_grid(input_shape[1], input_shape[2], self.pixels_per_cell, self.cells_per_block, self.padding)
+        return input_shape[0], math.prod(grid.blocks) * math.prod(self.cells_per_block) * self.orientations
+
+    def get_config(self) -> dict[str, Any]:
+        """What `from_config` needs to build the same layer again."""
+        return {
+            **super().get_config(),
+            "orientations": self.orientations,
+            "pixels_per_cell": self.pixels_per_cell,
+            "cells_per_block": self.cells_per_block,
+            "block_norm": self.block_norm,
+            "transform_sqrt": self.transform_sqrt,
+            "padding": self.padding,
+        }
+
+
+def hog_features(
+    images: NDArray[Any],
+    orientations: int = 9,
+    pixels_per_cell: tuple[int, int] = (8, 8),
+    cells_per_block: tuple[int, int] = (3, 3),
+    block_norm: str = "L2-Hys",
+    transform_sqrt: bool = False,
+    padding: int = 0,
+) -> NDArray[np.float32]:
+    """uint8 or float (N, H, W, C), 0..255 -> float32 (N, D) as `HOG` gives it, in blocks of bounded memory."""
+    cell, block = pair("pixels_per_cell", pixels_per_cell), pair("cells_per_block", cells_per_block)
+    return apply_in_blocks(_layer(orientations, cell, block, block_norm, transform_sqrt, padding), images)
+
+
+@lru_cache(maxsize=32)
+def _layer(*settings: Any) -> HOG:
+    return HOG(*settings, dtype="float32")
+
+
+def _dominant(pixels: Any) -> tuple[Any, Any]:
+    """(B, H, W, C) -> central differences down and across, each (B, H, W), of the channel where they are longest."""
+    rows, columns = None, None
+    for channel in range(pixels.shape[3]):
+        down, across = _gradients(pixels[..., channel])
+        length = down * down + across * across  # integers below 2**24 for uint8, so ties are ties
+        if rows is None:
+            rows, columns, longest = down, across, length
+        else:
+            longer = length > longest
+            rows, columns = ops.where(longer, down, rows), ops.where(longer, across, columns)
+            longest = ops.maximum(length, longest)
+    return rows, columns
+
+
+def _gradients(channel: Any) -> tuple[Any, Any]:
+    """(B, H, W) -> central differences, not halved, zero at the border as in scikit-image."""
+    down = ops.pad(channel[:, 2:] - channel[:, :-2], [[0, 0], [1, 1], [0, 0]])
+    across = ops.pad(channel[:, :, 2:] - channel[:, :, :-2], [[0, 0], [0, 0], [1, 1]])
+    return down, across
+
+
+def _votes(rows: Any, columns: Any, orientations: int) -> list[Any]:
+    """One image (B, H, W) a bin: the gradient's length where its angle modulo 180 degrees lies in the bin, else 0.
+
+    No arctangent: turned into the upper half plane, a gradient lies beyond the edge at t degrees where
+    rows >= columns * tan(t). One product and one comparison an edge leave no rounding that could blur 0, 45, 90 or
+    135 degrees, the only edges that whole-numbered gradients can lie on.
+    """
+    length = ops.sqrt(rows * rows + columns * columns)
+    columns = ops.where(ops.logical_or(rows < 0, ops.logical_and(rows == 0, columns < 0)), -columns, columns)
+    rows = ops.abs(rows)
+    beyond = [_beyond(rows, columns, 180.0 / orientations * edge) for edge in range(1, orientations)]
+    nothing = ops.zeros_like(length)
+    votes = []
+    for bin_ in range(orientations):
+        inside = ops.ones_like(length, dtype="bool") if bin_ == 0 else beyond[bin_ - 1]
+        if bin_ < orientations - 1:
+            inside = ops.logical_and(inside, ops.logical_not(beyond[bin_]))
+        votes.append(ops.where(inside, length, nothing))
+    return votes
+
+
+def _beyond(rows: Any, columns: Any, degrees: float) -> Any:
+    """Whether gradients of the upper half plane point to `degrees` or beyond."""
+    edge = float(np.float32(degrees))  # scikit-image holds its edges in float32
+    if math.isclose(edge, 90):
+        return columns <= 0
+    slope = float(np.float32(1.0)) if math.isclose(edge, 45) else math.tan(math.radians(edge))
+    return rows >= columns * slope if edge < 90 else rows <= columns * slope
+
+
+def _cell_means(vote: Any, cells: tuple[int, int], pixels_per_cell: tuple[int, int]) -> Any:
+    """(B, H, W) -> mean over each cell, (B, cell rows, cell columns); down first, which is what vectorises."""
+    height, width = pixels_per_cell
+    vote = vote[:, : cells[0] * height, : cells[1] * width]
+    strips = ops.sum(ops.reshape(vote, (-1, cells[0], height, cells[1] * width)), axis=2)
+    return ops.sum(ops.reshape(strips, (-1, *cells, width)), axis=3) / (height * width)
+
+
+def _normalised_blocks(cells: Any, blocks: tuple[int, int], cells_per_block: tuple[int, int], norm: str) -> Any:
+    """(B, cell rows, cell columns, orientations) -> (B, D): each block of cells divided by its norm, blocks in reading order."""
+    rows, columns = blocks
+    shifted = [
+        cells[:, row : row + rows, column : column + columns]
+        for row in range(cells_per_block[0])
+        for column in range(cells_per_block[1])
+    ]
+    size = len(shifted) * cells.shape[3]
+    values = ops.reshape(ops.stack(shifted, axis=3), (-1, rows * columns, size))
+    if norm in ("L1", "L1-sqrt"):
+        values = values / (ops.sum(values, axis=-1, keepdims=True) + EPSILON)  # cells are never negative
+        values = ops.sqrt(values) if norm == "L1-sqrt" else values
+    else:
+        values = _unit(values)
+        values = _unit(ops.minimum(values, 0.2)) if norm == "L2-Hys" else values
+    return ops.reshape(values, (-1, rows * columns * size))
+
+
+def _unit(values: Any) -> Any:
+    return values / ops.sqrt(ops.sum(values * values, axis=-1, keepdims=True) + EPSILON**2)
