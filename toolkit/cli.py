@@ -114,8 +114,9 @@ def compare(
     result = run_duel(contestants, dataset, out=folder, seed=seed, confidence=confidence, resamples=resamples)
     console = Console()
     console.print(result.table())
-    for verdict in result.verdicts():
-        console.print(verdict, highlight=False, markup=False)
+    if result.pairs:
+        console.print(result.pair_table())
+    console.print(result.verdict(), highlight=False, markup=False)
     for name, reason in dataset.manifest.left_out:
         console.print(f"left out: {name} ({reason})", highlight=False, markup=False)
     console.print(f"Written to {folder}", highlight=False, markup=False)

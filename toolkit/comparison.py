@@ -106,18 +106,46 @@ class Comparison:
             )
         return table
 
-    def verdicts(self) -> list[str]:
-        """A sentence for each pair."""
-        return [pair.verdict for pair in self.pairs]
+    def pair_table(self) -> "Table":
+        """A row for each pair: the verdict, and what this test set could have shown at all."""
+        from rich.table import Table
+
+        table = Table(caption="p: exact McNemar, corrected for all pairs (Holm). The interval is of this pair alone.")
+        for column in ("pair", "difference of accuracy", "p", "smallest that would show", "verdict"):
+            table.add_column(column, justify="left" if column in ("pair", "verdict") else "right")
+        for pair in self.pairs:
+            could = f"{pair.smallest_difference:.3f}" if pair.smallest_difference <= 1 else "none, too few images"
+            difference = f"{pair.difference:+.3f} \\[{pair.low:+.3f}, {pair.high:+.3f}]"
+            table.add_row(f"{pair.a} - {pair.b}", difference, f"{pair.holm_p:.2g}", could, pair.verdict)
+        return table
+
+    def verdict(self) -> str:
+        """The answer in two sentences: who is the most accurate, who cannot be told from it, and what is cheap."""
+        best, *others = self.ranked()
+        accuracy = best.evaluation["accuracy"]
+        first = f"Most accurate: {best.name}, {accuracy.value:.3f} ({accuracy.low:.3f} to {accuracy.high:.3f})."
+        if not others:
+            return first
+        beaten = {pair.a if pair.better == pair.b else pair.b for pair in self.pairs if pair.better == best.name}
+        level = [outcome for outcome in others if outcome.name not in beaten]
+        if not level:
+            return f"{first} It is better than each of the others."
+        quickest = min([best, *level], key=lambda outcome: outcome.fit_seconds)
+        names = ", ".join(outcome.name for outcome in level)
+        return (
+            f"{first} These {self.data['rows']['test']:,} images cannot tell it from {names}; "
+            f"the quickest of all these to fit is {quickest.name} ({quickest.fit_seconds:,.1f} s)."
+        )
 
     def __str__(self) -> str:
-        """The leaderboard and the verdicts as plain text."""
+        """The leaderboard, the pairs and the verdict as plain text."""
         from rich.console import Console
 
         console = Console(file=io.StringIO(), width=120, color_system=None)
         console.print(self.table())
-        for verdict in self.verdicts():
-            console.print(verdict, highlight=False, markup=False)
+        if self.pairs:
+            console.print(self.pair_table())
+        console.print(self.verdict(), highlight=False, markup=False)
         return str(console.file.getvalue())  # type: ignore[attr-defined]
 
 
@@ -182,7 +210,8 @@ def compare(
         )
         outcomes[name] = Outcome(name, folders[name], evaluation, settings=identity["contestants"][name], **costs)
     pairs = tuple(compare_pairs(labels, by_name, confidence=confidence, resamples=resamples, seed=seed))
-    comparison = Comparison(outcomes, pairs, groups(by_name, pairs), data, seed, confidence, resamples)
+    accuracies = {name: outcome.evaluation["accuracy"].value for name, outcome in outcomes.items()}
+    comparison = Comparison(outcomes, pairs, groups(accuracies, pairs), data, seed, confidence, resamples)
     if folder is not None:
         runs.write_json(folder / "comparison.json", comparison.to_dict())
     return comparison
