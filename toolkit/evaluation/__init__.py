@@ -1,0 +1,7 @@
+"""What predictions are worth: metrics, intervals, calibration, pairs. Arrays in, numbers out; it knows no model and
+no image.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
