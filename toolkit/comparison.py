@@ -82,39 +82,45 @@ class Comparison:
 
     def table(self) -> "Table":
         """The leaderboard as a rich table."""
+        from rich import box
         from rich.table import Table
 
         rows = self.data["rows"]
         table = Table(
             title=f"{self.data['source']}: {rows['fit']:,} images to learn from, {rows['test']:,} to be judged on",
             caption=f"[ ] {self.confidence:.0%} intervals. Contestants that share a letter cannot be told apart.",
+            box=box.SIMPLE_HEAD,
+            collapse_padding=True,
+            pad_edge=False,
         )
         table.add_column("contestant", no_wrap=True)
-        for column in ("accuracy", "macro F1", "log loss", "group", "fit", "one image", "size"):
+        for column in ("accuracy", "macro F1", "group", "fit s", "ms/image", "MB"):
             table.add_column(column, justify="center" if column == "group" else "right", no_wrap=True)
         for outcome in self.ranked():
-            metrics = outcome.evaluation
             table.add_row(
                 outcome.name,
-                _interval(metrics["accuracy"]),
-                _interval(metrics["macro_f1"]),
-                f"{metrics['log_loss'].value:.3f}",
+                _interval(outcome.evaluation["accuracy"]),
+                f"{outcome.evaluation['macro_f1'].value:.3f}",
                 self.letters[outcome.name],
-                f"{outcome.fit_seconds:,.1f} s",
-                f"{outcome.predict_seconds_per_image * 1e3:.2f} ms",
-                f"{outcome.size_bytes / 1e6:,.1f} MB",
+                f"{outcome.fit_seconds:,.1f}",
+                f"{outcome.predict_seconds_per_image * 1e3:.2f}",
+                f"{outcome.size_bytes / 1e6:,.1f}",
             )
         return table
 
     def pair_table(self) -> "Table":
-        """A row for each pair: the verdict, and what this test set could have shown at all."""
+        """A row for each pair: the verdict, and the smallest difference that this test set could have shown."""
+        from rich import box
         from rich.table import Table
 
-        table = Table(caption="p: exact McNemar, corrected for all pairs (Holm). The interval is of this pair alone.")
-        for column in ("pair", "difference of accuracy", "p", "smallest that would show", "verdict"):
-            table.add_column(column, justify="left" if column in ("pair", "verdict") else "right")
+        caption = "p: exact McNemar, corrected for all pairs (Holm). The interval is of its pair alone."
+        table = Table(caption=caption, box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
+        table.add_column("pair")
+        for column in ("difference of accuracy", "p", "could show"):
+            table.add_column(column, justify="right", no_wrap=True)
+        table.add_column("verdict")
         for pair in self.pairs:
-            could = f"{pair.smallest_difference:.3f}" if pair.smallest_difference <= 1 else "none, too few images"
+            could = f"{pair.smallest_difference:.3f}" if pair.smallest_difference <= 1 else "nothing"
             difference = f"{pair.difference:+.3f} \\[{pair.low:+.3f}, {pair.high:+.3f}]"
             table.add_row(f"{pair.a} - {pair.b}", difference, f"{pair.holm_p:.2g}", could, pair.verdict)
         return table
