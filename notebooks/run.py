@@ -1,4 +1,4 @@
-"""Run every notebook in place and keep its outputs, without what libraries write to standard error: python notebooks/run.py [NAME]."""
+"""Run the notebooks in place and keep their outputs, less what goes to standard error: notebooks/run.py [NAME ...]."""
 
 import os
 import sys
@@ -9,9 +9,11 @@ from nbclient import NotebookClient
 
 
 def run(path: Path) -> None:
-    """Execute one notebook from top to bottom and write it back with fresh outputs and no traces of this machine."""
+    """Execute one notebook from top to bottom and write it back with fresh outputs."""
     notebook = nbformat.read(path, as_version=4)
-    NotebookClient(notebook, timeout=900, kernel_name="python3", resources={"metadata": {"path": path.parent}}).execute()
+    NotebookClient(
+        notebook, timeout=900, kernel_name="python3", resources={"metadata": {"path": path.parent}}
+    ).execute()
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
         if cell.cell_type == "code":
