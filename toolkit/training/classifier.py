@@ -1,0 +1,130 @@
+"""KerasClassifier: a network of `toolkit.models` as a scikit-learn classifier of uint8 images, as in the duel."""
+
+import gc
+import random
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import KW_ONLY, dataclass, field
+from typing import Any, Self
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import NotFittedError
+
+from toolkit.classifier import check_images, check_labels
+from toolkit.models import MODELS, check_image_shape
+from toolkit.pipeline import Batches, Subset, balanced_weights
+from toolkit.progress import bar
+from toolkit.training.holdout import stratified_holdout
+from toolkit.training.inference import log_softmax, logits
+from toolkit.training.optimizer import optimizer
+from toolkit.training.recipe import Recipe
+from toolkit.training.watch import Watch
+
+
+@dataclass(eq=False, repr=False)
+class KerasClassifier(BaseEstimator):
+    """A network by name, or a function (image_shape, classes, **options) -> keras.Model giving logits, and a recipe.
+
+    After `fit`: `classes_` (K,), the sorted labels; `history_`, a list with a value an epoch for `loss`, `accuracy`
+    and, where rows were held back, `holdout_loss` and `holdout_accuracy`; `best_epoch_`, counted from 0, whose weights
+    are kept; `weights_`, NumPy arrays, so that a pickle holds no optimiser and is read under any Keras backend.
+    """
+
+    model: str | Callable[..., Any]
+    recipe: Recipe = field(default_factory=Recipe)
+    _: KW_ONLY
+    seed: int = 0
+    verbose: bool = True  # a progress line on standard error, if that is a terminal
+    options: Mapping[str, Any] = field(default_factory=dict)  # of the network
+
+    def fit(self, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> Self:
+        """Train from the start on uint8 (N, H, W, C) and int64 (N,); ended by an error or Ctrl-C, it changes nothing.
+
+        Raises:
+            InputError: images or labels of another kind, images too small for the network, a loss that is not finite.
+        """
+        images = check_images(images)
+        classes, encoded = np.unique(check_labels(labels, len(images)), return_inverse=True)
+        image_shape = (images.shape[1], images.shape[2], images.shape[3])
+        weights, watch = self._train(images, encoded, image_shape)
+        gc.collect()  # a Keras model is full of circles: without this, several trainings' worth of memory piles up
+        self.classes_, self.image_shape_, self.history_ = classes, image_shape, watch.history
+        self.best_epoch_, self.weights_, self._network = watch.best_epoch, weights, None
+        return self
+
+    def _train(
+        self, images: NDArray[np.uint8], labels: NDArray[np.int64], image_shape: tuple[int, int, int]
+    ) -> tuple[list[NDArray[np.float32]], Watch]:
+        """Weights of the best epoch, and what was seen on the way; labels are 0..K-1."""
+        train, held = stratified_holdout(labels, self.recipe.holdout, self.seed)
+        network = self._build(image_shape, int(labels.max()) + 1)
+        batches = self._batches(images, labels, train)
+        network.compile(
+            optimizer(self.recipe, batches.steps * self.recipe.epochs),
+            keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=self.recipe.label_smoothing),
+            metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
+            steps_per_execution=_steps_at_once(batches),
+            jit_compile=keras.backend.backend() == "jax",  # XLA slows convolutions on a CPU
+        )
+        with bar(network.name, batches.steps * self.recipe.epochs, self.verbose) as advance:
+            watch = Watch(self.recipe, Subset(images, held), labels[held], advance)
+            dataset = batches.dataset(lambda: watch.epoch)
+            network.fit(dataset, epochs=self.recipe.epochs, verbose=0, callbacks=[watch], shuffle=False)
+        return network.get_weights(), watch
+
+    def predict_proba(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """uint8 (N, H, W, C) as in fit -> probabilities float32 (N, K), columns in the order of `classes_`."""
+        if not hasattr(self, "weights_"):
+            raise NotFittedError("Expected a fitted classifier. Received: one that has seen no images. Call fit first.")
+        images = check_images(images, self.image_shape_)
+        network = self._network or self._build(self.image_shape_, len(self.classes_))
+        if self._network is None:
+            network.set_weights(self.weights_)
+            self._network = network
+        return np.exp(log_softmax(logits(network, images))).astype(np.float32)
+
+    def predict(self, images: NDArray[np.uint8]) -> NDArray[np.int64]:
+        """uint8 (N, H, W, C) -> the most probable label (N,)."""
+        return self.classes_[self.predict_proba(images).argmax(axis=1)]
+
+    def _build(self, image_shape: tuple[int, int, int], classes: int) -> Any:
+        with _seeded(self.seed):
+            if isinstance(self.model, str):
+                check_image_shape(self.model, image_shape)
+                return MODELS[self.model](image_shape, classes, **self.options)
+            return self.model(image_shape, classes, **self.options)
+
+    def _batches(self, images: NDArray[np.uint8], labels: NDArray[np.int64], rows: NDArray[np.int64]) -> Batches:
+        recipe = self.recipe
+        return Batches(
+            Subset(images, rows),
+            labels[rows],
+            min(recipe.batch_size, len(rows)),
+            recipe.augment,
+            seed=self.seed,
+            class_weight=balanced_weights(labels[rows]) if recipe.class_weight else None,
+            sampling="balanced" if recipe.sampling == "balanced" else "once",
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "_network": None}
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """Python's random numbers, whence Keras draws its layers' seeds, from `seed` on; afterwards as they were before."""
+    state = random.getstate()
+    random.seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(state)
+
+
+def _steps_at_once(batches: Batches) -> int:
+    """Steps in one call of the compiled function: 20 for small images, where Python would cost as much as a step."""
+    height, width, _ = batches.image_shape
+    return max(1, min(20, batches.steps, 2**21 // (batches.batch_size * height * width)))

@@ -1,0 +1,99 @@
+"""Everything about a training but the network, the images and the seed, as plain values. It knows no Keras."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from toolkit.errors import InputError, unknown
+from toolkit.pipeline.policy import Policy, policy_of
+
+OPTIMIZERS = ("adamw", "adam", "sgd", "rmsprop", "lion")
+SCHEDULES = ("cosine", "constant", "step", "one_cycle")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train: `Recipe(epochs=50, augment="standard")`; `to_json` and `from_json` are each other's inverse.
+
+    Raises:
+        InputError: a value out of its range, or an unknown name with the nearest known one.
+    """
+
+    epochs: int = 30  # at most; see `patience`
+    batch_size: int = 64  # or all training rows, where those are fewer
+    optimizer: str = "adamw"
+    learning_rate: float = 2e-3  # the schedule's peak
+    schedule: str = "cosine"  # from the peak to zero
+    warmup: float = 0.1  # share of all steps over which the rate rises from zero to the peak
+    weight_decay: float = 0.05  # decoupled, times the learning rate; biases, norms are spared
+    label_smoothing: float = 0.0
+    augment: str | Policy = "light"
+    class_weight: str | None = None  # "balanced": every class counts the same in the loss
+    sampling: str = "once"  # or "balanced": every class is seen equally often
+    holdout: float = (
+        0.1  # share of the training rows, of each class, that choose the best epoch; 0: the last epoch is kept
+    )
+    patience: int = 10  # epochs without a better hold-out loss before the training ends
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.augment, str):
+            object.__setattr__(self, "augment", policy_of(self.augment))
+        policy_of(self.augment)
+        for name, known in _CHOICES.items():
+            if getattr(self, name) not in known:
+                raise unknown(name, str(getattr(self, name)), [str(choice) for choice in known])
+        for name, (low, high) in _RANGES.items():
+            value = getattr(self, name)
+            whole = Recipe.__annotations__[name] is int
+            if (
+                isinstance(value, bool)
+                or not isinstance(value, int if whole else (int, float))
+                or not low <= value <= high
+            ):
+                kind = "a whole number" if whole else "a number"
+                raise InputError(f"Expected {name} as {kind} from {low:g} to {high:g}. Received: {value!r}.")
+
+    def to_json(self) -> str:
+        """All fields, as one JSON object on one line."""
+        return json.dumps(dataclasses.asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """The recipe that `to_json` wrote; fields left away have their defaults."""
+        try:
+            fields = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise InputError(f"Expected a recipe as a JSON object. Received: {text[:40]!r} ({error}).") from error
+        if not isinstance(fields, Mapping):
+            raise InputError(f"Expected a recipe as a JSON object. Received: {text[:40]!r}.")
+        return cls.from_fields(fields)
+
+    @classmethod
+    def from_fields(cls, fields: Mapping[str, Any]) -> Self:
+        """The recipe with these fields, refusing any that it does not have."""
+        known = [field.name for field in dataclasses.fields(cls)]
+        for name in fields:
+            if name not in known:
+                raise unknown("recipe field", name, known)
+        return cls(**fields)
+
+
+_CHOICES: dict[str, tuple[str | None, ...]] = {
+    "optimizer": OPTIMIZERS,
+    "schedule": SCHEDULES,
+    "class_weight": (None, "balanced"),
+    "sampling": ("once", "balanced"),
+}
+
+_RANGES: dict[str, tuple[float, float]] = {
+    "epochs": (1, 100_000),
+    "batch_size": (1, 1_000_000),
+    "learning_rate": (0, 100),
+    "warmup": (0, 1),
+    "weight_decay": (0, 100),
+    "label_smoothing": (0, 0.99),
+    "holdout": (0, 0.9),
+    "patience": (1, 100_000),
+}

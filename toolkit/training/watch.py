@@ -1,0 +1,65 @@
+"""What goes on between the steps of a training: progress, hold-out, the best epoch, stopping. It knows no network."""
+
+import math
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from toolkit.errors import InputError
+from toolkit.pipeline.batches import Images
+from toolkit.progress import Advance
+from toolkit.training.inference import log_softmax, logits
+from toolkit.training.recipe import Recipe
+
+
+class Watch(keras.callbacks.Callback):
+    """Measures the hold-out after each epoch, keeps the best epoch's weights, stops `patience` epochs after it."""
+
+    def __init__(self, recipe: Recipe, images: Images, labels: NDArray[np.int64], advance: Advance) -> None:
+        """Hold-out images uint8 (M, H, W, C) and labels (M,), M may be 0; `advance` is the bar, counting steps."""
+        super().__init__()
+        self.recipe, self.images, self.labels, self.advance = recipe, images, labels, advance
+        self.history: dict[str, list[float]] = {}
+        self.epoch = 0  # the one that is running
+        self.best_epoch, self.best_weights = -1, None
+        self._step, self._note = 0, ""
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Start counting steps anew."""
+        self.epoch, self._step = epoch, 0
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Move the bar on; `batch` is the last of the steps that were executed at once."""
+        loss, accuracy = float((logs or {})["loss"]), float((logs or {})["accuracy"])
+        if not math.isfinite(loss):
+            raise InputError(
+                f"Expected a finite loss. Received: {loss} in epoch {self.epoch + 1}, step {batch + 1}. "
+                f"Most often the learning rate is too high: try learning_rate={self.recipe.learning_rate / 10:g}."
+            )
+        note = f"epoch {self.epoch + 1}/{self.recipe.epochs} loss {loss:.3f} accuracy {accuracy:.3f}{self._note}"
+        self.advance(batch + 1 - self._step, note)
+        self._step = batch + 1
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Write the epoch into the history and decide whether it was the best, and whether it was the last."""
+        values = {"loss": float((logs or {})["loss"]), "accuracy": float((logs or {})["accuracy"])}
+        if len(self.labels):
+            chances = log_softmax(logits(self.model, self.images))
+            values["holdout_loss"] = -float(chances[np.arange(len(self.labels)), self.labels].mean())
+            values["holdout_accuracy"] = float((chances.argmax(axis=1) == self.labels).mean())
+            self._note = f" validation {values['holdout_accuracy']:.3f}"
+        for name, value in values.items():
+            self.history.setdefault(name, []).append(value)
+        if not len(self.labels):
+            self.best_epoch = epoch
+        elif self.best_epoch < 0 or values["holdout_loss"] < self.history["holdout_loss"][self.best_epoch]:
+            self.best_epoch, self.best_weights = epoch, self.model.get_weights()
+        elif epoch - self.best_epoch >= self.recipe.patience:
+            self.model.stop_training = True
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Put the best epoch's weights back."""
+        if self.best_weights is not None:
+            self.model.set_weights(self.best_weights)
