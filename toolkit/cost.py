@@ -1,11 +1,48 @@
-"""What a contestant costs: seconds, bytes, milliseconds an image. The only library module that reads a clock."""
+"""What a contestant costs: seconds, bytes, latency, memory, parameters. The only library module that reads a clock."""
 
+import os
 import pickle
+import re
 import time
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from io import BytesIO
+from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
+from toolkit.classifier import Classifier
+from toolkit.errors import InputError
+
 Result = TypeVar("Result")
+
+BATCHES = (8, 32, 128, 512)  # batch sizes that are tried, as far as there are images
+FEWEST, MOST = 5, 200  # calls of each size that are timed, whatever they take
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What it costs to ask a fitted classifier, warm. Seconds are wall time of `predict_proba`, which returns NumPy
+    arrays and so has waited for the device.
+    """
+
+    one_image_p50_seconds: float  # one image alone
+    one_image_p95_seconds: float
+    batch_seconds_per_image: float  # median call of the best batch, divided by its images
+    batch_p50_seconds: float  # the whole batch
+    batch_p95_seconds: float
+    best_batch: int  # images in the batch with the smallest time an image
+    repeats: int  # calls timed with one image; p95 of fewer than 20 is about their slowest
+    threads: int  # cores that this process may use
+    peak_memory_bytes: int | None  # resident memory at its highest meanwhile minus before; None where it is not told
+    parameters: int  # floating-point numbers that the pickle holds: weights, support vectors, means
+    size_bytes: int  # of the pickle
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return asdict(self)
 
 
 def timed(function: Callable[[], Result]) -> tuple[Result, float]:
@@ -15,6 +52,101 @@ def timed(function: Callable[[], Result]) -> tuple[Result, float]:
     return result, time.perf_counter() - start
 
 
+def measure(classifier: Classifier, images: NDArray[np.uint8], *, seconds: float = 2.0) -> Cost:
+    """Ask a fitted classifier for some of the images uint8 (N, H, W, C), alone and in batches, and time the answers.
+
+    Every batch size is asked once before it is timed, so that compilation is not counted; then about `seconds` in all
+    are spent, half of them on single images, and no less than FEWEST calls of each size are timed; a batch size for which
+    those would take longer than `seconds` is not tried. Images are taken in turn, so that none is answered from a cache.
+    """
+    if len(images) == 0:
+        raise InputError("Expected at least one image to measure the cost with. Received none.")
+    before = _reset_peak()
+    ones = _timings(classifier, images, 1, seconds / 2)
+    sizes = [size for size in BATCHES if size <= len(images)] or [len(images)]
+    best_size, best = 1, ones
+    for size in sizes:
+        if FEWEST * float(np.median(best)) * size / best_size > max(seconds, 0.1):
+            break
+        timings = _timings(classifier, images, size, seconds / 2 / len(sizes))
+        if np.median(timings) / size < np.median(best) / best_size:
+            best_size, best = size, timings
+    after = _peak()
+    return Cost(
+        one_image_p50_seconds=float(np.median(ones)),
+        one_image_p95_seconds=float(np.quantile(ones, 0.95)),
+        batch_seconds_per_image=float(np.median(best)) / best_size,
+        batch_p50_seconds=float(np.median(best)),
+        batch_p95_seconds=float(np.quantile(best, 0.95)),
+        best_batch=best_size,
+        repeats=len(ones),
+        threads=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        peak_memory_bytes=None if before is None or after is None else max(0, after - before),
+        parameters=parameters(classifier),
+        size_bytes=size_bytes(classifier),
+    )
+
+
+def _timings(classifier: Classifier, images: NDArray[np.uint8], size: int, seconds: float) -> list[float]:
+    """Wall seconds of calls with `size` images each, the first call left out."""
+    starts = range(0, len(images) - size + 1, size)
+    classifier.predict_proba(images[:size])
+    timings: list[float] = []
+    while len(timings) < FEWEST or (sum(timings) < seconds and len(timings) < MOST):
+        start = starts[len(timings) % len(starts)]
+        batch = np.ascontiguousarray(images[start : start + size])  # read before the clock starts
+        timings.append(timed(lambda batch=batch: classifier.predict_proba(batch))[1])  # type: ignore[misc]
+    return timings
+
+
 def size_bytes(classifier: Any) -> int:
     """Bytes of the fitted classifier as pickled: what must be kept to predict again, on either side alike."""
     return len(pickle.dumps(classifier, protocol=pickle.HIGHEST_PROTOCOL))
+
+
+def parameters(classifier: Any) -> int:
+    """Floating-point numbers in the arrays that the pickle of a fitted classifier holds, each array once.
+
+    So it means the same on both sides: a network's weights (moving averages included), an SVM's support vectors and
+    coefficients, a scaler's means.
+    """
+    counter = _Counter(BytesIO(), protocol=pickle.HIGHEST_PROTOCOL)
+    counter.dump(classifier)
+    return counter.numbers
+
+
+class _Counter(pickle.Pickler):
+    """Pickles into nowhere and counts the floating-point numbers that it meets."""
+
+    numbers = 0
+
+    def persistent_id(self, obj: Any) -> int | None:
+        """Called for every object; an array is counted once and not written."""
+        if not isinstance(obj, np.ndarray) or obj.dtype.kind not in "fV":
+            return None
+        self.seen: dict[int, Any] = getattr(self, "seen", {})
+        if id(obj) not in self.seen:
+            self.seen[id(obj)] = obj  # kept, so that its id is not given to another
+            self.numbers += obj.size
+        return id(obj)
+
+
+def _reset_peak() -> int | None:
+    """Forget the highest resident memory so far and return the present one in bytes; None where that cannot be done."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")  # Linux: VmHWM starts again from here
+    except OSError:
+        return None
+    return _status("VmRSS")
+
+
+def _peak() -> int | None:
+    return _status("VmHWM")
+
+
+def _status(field: str) -> int | None:
+    try:
+        found = re.search(rf"^{field}:\s+(\d+) kB", Path("/proc/self/status").read_text(), re.MULTILINE)
+    except OSError:
+        return None
+    return 1024 * int(found[1]) if found else None

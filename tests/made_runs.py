@@ -1,0 +1,136 @@
+"""Runs made of random numbers, written as `compare` writes them: no image is loaded and nothing is fitted."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from toolkit import runs
+from toolkit.evaluation import compare_pairs, evaluate, groups
+
+NAMES = ("deit_tiny", "mobilenet_v2", "cnn", "hog_svm", "hog_lbp_svm", "lbp_svm")
+DEEP = {"deit_tiny", "mobilenet_v2", "cnn"}
+EPOCHS = 12
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a made run was made of."""
+
+    folder: object
+    labels: np.ndarray
+    images: np.ndarray  # uint8 (N, side, side, 3)
+    class_names: tuple[str, ...]
+
+
+def make_run(folder, *, names=NAMES, classes=5, rows=200, side=32, class_names=None, seed=0, resamples=200):
+    """Write a finished run: the first contestants are the better ones, and neighbouring classes are mixed up."""
+    generator = np.random.default_rng(seed)
+    class_names = tuple(class_names or (f"class {index:02d}" for index in range(classes)))
+    classes = len(class_names)
+    labels = np.arange(rows) % classes
+    hardness = generator.normal(0, 1.4, rows)  # of each image, for all alike
+    neighbours = generator.permutation(classes)
+    files = np.array([f"{class_names[label]}/{row:05d}.jpg" for row, label in enumerate(labels)])
+    data = {
+        "source": "somewhere/made flowers",
+        "seed": seed,
+        "sizes": {"train": 3 * rows, "validation": rows // 2, "test": rows},
+        "rows": {"train": 3 * rows, "validation": rows // 2, "test": rows, "fit": 3 * rows + rows // 2},
+        "sha256": "0123456789abcdef" * 4,
+        "settings": {"image_size": side},
+        "left_out": [["class 00/broken.jpg", "truncated"]],
+        "passed_over": {".txt": 2},
+        "notes": ["2 images occur twice."],
+        "class_names": list(class_names),
+    }
+    answers, entries = {}, {}
+    for place, name in enumerate(names):
+        scores = generator.normal(0, 1, (rows, classes)).astype(np.float32)
+        scores[np.arange(rows), labels] += 5.2 - 0.55 * place - hardness
+        scores[np.arange(rows), neighbours[labels]] += 1.2
+        scores = np.exp(1.3 * (scores - scores.max(axis=1, keepdims=True)))
+        answers[name] = (scores / scores.sum(axis=1, keepdims=True)).astype(np.float32)
+    pairs = compare_pairs(labels, answers, resamples=resamples)
+    folders = runs.folder_names(names)
+    folder.mkdir(parents=True)
+    runs.write_json(folder / "run.json", {"schema": 1})
+    for place, name in enumerate(names):
+        evaluation = evaluate(labels, answers[name], class_names, resamples=resamples).to_dict()
+        deep = name in DEEP
+        costs = _costs(place, deep)
+        predictions = runs.Predictions(labels, answers[name], files, class_names, data["sha256"])
+        runs.write_contestant(folder, folders[name], predictions, costs)
+        entries[name] = {
+            **evaluation["metrics"],
+            **costs,
+            "name": name,
+            "folder": folders[name],
+            "per_class": evaluation["per_class"],
+            "confusion": evaluation["confusion"],
+            "settings": {"type": "KerasClassifier" if deep else "Pipeline", "seed": 0},
+            **({"history": _history(generator), "best_epoch": 9} if deep else {}),
+        }
+    runs.write_json(
+        folder / "comparison.json",
+        {
+            "schema": 1,
+            "data": data,
+            "seed": seed,
+            "confidence": 0.95,
+            "resamples": resamples,
+            "contestants": entries,
+            "pairs": [pair.to_dict() for pair in pairs],
+            "groups": groups({name: entries[name]["accuracy"]["value"] for name in names}, pairs),
+            "versions": {"python": "3.11.9", "keras": "3.15.1"},
+            "device": {
+                "backend": "tensorflow",
+                "accelerators": [],
+                "processor": "a processor",
+                "cores": 2,
+                "system": "Linux",
+            },
+            "command": f"touchstone compare 'made flowers' {' '.join(names)}",
+        },
+    )
+    return Made(folder, labels, make_images(labels, classes, side, generator), class_names)
+
+
+def make_images(labels, classes, side, generator):
+    """A coloured blob on a gradient for each image: something to look at, and to compress."""
+    y, x = np.mgrid[:side, :side] / side
+    hues = 2 * np.pi * labels[:, None, None] / classes
+    centre = generator.uniform(0.35, 0.65, (2, len(labels), 1, 1))
+    blob = np.exp(-((x - centre[0]) ** 2 + (y - centre[1]) ** 2) / 0.03)
+    channels = [120 + 100 * blob * np.cos(hues + shift) + 60 * (x - 0.5) for shift in (0, 2.1, 4.2)]
+    noise = generator.normal(0, 6, (*labels.shape, side, side))
+    return np.clip(np.stack([channel + noise for channel in channels], axis=-1), 0, 255).astype(np.uint8)
+
+
+def _costs(place, deep):
+    each = (0.02, 0.0061, 0.0009, 0.0004, 0.0007, 0.0002)[place % 6]
+    return {
+        "fit_seconds": (840.0, 310.0, 95.0, 6.2, 14.0, 2.1)[place % 6],
+        "predict_seconds_per_image": each,
+        "size_bytes": (22_400_000, 14_200_000, 1_200_000, 31_000_000, 52_000_000, 900_000)[place % 6],
+        "cost": {
+            "batch_seconds_per_image": each,
+            "best_batch": 64 if deep else 256,
+            "one_image_p50_seconds": 4 * each + 0.002,
+            "one_image_p95_seconds": 6 * each + 0.003,
+            "repeats": 50,
+            "threads": 2,
+            "parameters": (5_500_000, 2_260_000, 290_000, 3_900_000, 6_500_000, 110_000)[place % 6],
+            "peak_memory_bytes": 180_000_000 if deep else 60_000_000,
+        },
+    }
+
+
+def _history(generator):
+    epochs = np.arange(EPOCHS)
+    loss = 1.6 * np.exp(-epochs / 3) + 0.1 + generator.normal(0, 0.01, EPOCHS)
+    return {
+        "loss": loss.tolist(),
+        "accuracy": (1 - loss / 2.2).tolist(),
+        "holdout_loss": (loss + 0.15 + 0.004 * epochs**1.5).tolist(),
+        "holdout_accuracy": (1 - (loss + 0.2) / 2.2).tolist(),
+    }

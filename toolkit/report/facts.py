@@ -1,0 +1,103 @@
+"""The small print of a run: the data in brief, how its costs were measured, and what it takes to run it again."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from toolkit.report.reading import Run
+from toolkit.report.text import shortened
+
+Lines = list[tuple[str, list[str]]]
+MOST = 8  # lines of one kind
+
+
+def audit(run: Run) -> Lines:
+    """What is known of the data: its parts, what was left out, notes; label and lines."""
+    rows = dict(run.data.get("rows") or {})
+    parts = [f"{rows[part]:,} {part}" for part in ("train", "validation", "test") if rows.get(part)]
+    found: Lines = [("rows", [", ".join(parts)])] if parts else []
+    if len(run.labels):
+        counts = sorted((int((run.labels == index).sum()), name) for index, name in enumerate(run.class_names))
+        (fewest, rarest), (most, commonest) = counts[0], counts[-1]
+        found.append(
+            (
+                "test rows a class",
+                [f"{fewest:,} ({rarest}) to {most:,} ({commonest})" if fewest < most else f"{most:,} in each"],
+            )
+        )
+    left_out = [f"{entry[0]}: {entry[1]}" for entry in run.data.get("left_out") or () if len(entry) == 2]
+    passed_over = [f"{count:,} × {kind}" for kind, count in dict(run.data.get("passed_over") or {}).items()]
+    groups = [("left out", left_out), ("passed over", passed_over), ("notes", list(run.data.get("notes") or ()))]
+    found += [(label, _cut(lines)) for label, lines in groups if lines]
+    found += [
+        (str(label), _cut(_lines(value))) for label, value in dict(run.comparison.get("audit") or {}).items() if value
+    ]
+    return found
+
+
+def again(run: Run) -> list[tuple[str, str]]:
+    """Label and value of everything that has to be the same for the same numbers."""
+    comparison = run.comparison
+    device = dict(comparison.get("device") or {})
+    versions = dict(comparison.get("versions") or {})
+    accelerators = ", ".join(device.get("accelerators") or ()) or "none"
+    facts = [
+        ("command", comparison.get("command")),
+        ("data", run.data.get("source")),
+        ("data hash", run.data.get("sha256")),
+        ("loaded with", _settings(run.data.get("settings"))),
+        ("seed of the splits", run.data.get("seed")),
+        ("seed of the intervals", comparison.get("seed")),
+        (
+            "intervals",
+            f"{100 * run.confidence:.0f} %, {comparison['resamples']:,} resamples"
+            if comparison.get("resamples")
+            else None,
+        ),
+        ("backend", device.get("backend")),
+        ("processor", f"{device['processor']}, {device.get('cores', '?')} cores" if device.get("processor") else None),
+        ("accelerators", accelerators if device else None),
+        ("system", device.get("system")),
+        ("versions", ", ".join(f"{name} {version}" for name, version in versions.items())),
+    ]
+    return [(label, str(value)) for label, value in facts if value not in (None, "")]
+
+
+def contestant_settings(run: Run) -> dict[str, str]:
+    """What each contestant was told, as one line of JSON."""
+    return {
+        entrant.name: json.dumps(entrant.values.get("settings") or {}, ensure_ascii=False, default=str)
+        for entrant in run.entrants
+    }
+
+
+def cost_notes(run: Run) -> str:
+    """How the costs were measured, in a sentence; empty where the run does not say."""
+    costs = [dict(entrant.values.get("cost") or {}) for entrant in run.entrants]
+    costs = [cost for cost in costs if cost]
+    if not costs:
+        return ""
+    threads = sorted({str(cost["threads"]) for cost in costs if "threads" in cost})
+    said = ["Measured warm; medians of repeated calls"]
+    said += [f"up to {' or '.join(threads)} threads"] if threads else []
+    batches = [
+        f"{entrant.name} {cost['best_batch']}"
+        for entrant in run.entrants
+        if "best_batch" in (cost := dict(entrant.values.get("cost") or {}))
+    ]
+    return ", ".join(said) + "." + (f" Best batch: {', '.join(batches)}." if batches else "")
+
+
+def _settings(settings: Any) -> str:
+    return ", ".join(f"{key}={value}" for key, value in dict(settings or {}).items())
+
+
+def _lines(value: Any) -> list[str]:
+    if isinstance(value, Mapping):
+        return [f"{key}: {item}" for key, item in value.items()]
+    return [str(item) for item in value] if isinstance(value, Sequence) and not isinstance(value, str) else [str(value)]
+
+
+def _cut(lines: list[str]) -> list[str]:
+    shown = [shortened(line, 300) for line in lines[:MOST]]
+    return shown + ([f"and {len(lines) - MOST:,} more"] if len(lines) > MOST else [])

@@ -1,0 +1,84 @@
+"""F1 of every class, contestants side by side, the hardest class first. It takes the numbers from the run."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from toolkit.report.reading import Interval, Run, as_interval
+from toolkit.report.svg import Drawing, Scale, legend, text_width
+from toolkit.report.text import count, fixed, shortened
+
+
+@dataclass(frozen=True)
+class ClassRow:
+    """A class with the F1 of each contestant, in the order of the run; None where it is undefined."""
+
+    name: str
+    support: int
+    scores: tuple[Interval | None, ...]
+
+    @property
+    def known(self) -> list[float]:
+        """The values that are defined."""
+        return [score.value for score in self.scores if score]
+
+    @property
+    def mean(self) -> float:
+        """Over the contestants; above every F1 where none is defined, so that such classes come last."""
+        return sum(self.known) / len(self.known) if self.known else 2.0
+
+    @property
+    def spread(self) -> float | None:
+        """The best contestant minus the worst."""
+        return max(self.known) - min(self.known) if self.known else None
+
+
+def class_rows(run: Run) -> list[ClassRow]:
+    """Every class, the hardest first; empty where the run has no scores of classes."""
+    tables = [entrant.values.get("per_class") or () for entrant in run.entrants]
+    if not all(isinstance(table, Sequence) and len(table) == run.classes for table in tables):
+        return []
+    rows = []
+    for index, name in enumerate(run.class_names):
+        scores = tuple(as_interval(table[index].get("f1")) for table in tables)
+        rows.append(ClassRow(name, int(tables[0][index].get("support", 0)), scores))
+    return sorted(rows, key=lambda row: row.mean)
+
+
+def class_scores(run: Run, width: float) -> Markup | None:
+    """One line a class: the signs of all contestants between 0 and 1, joined by the spread between them."""
+    rows = class_rows(run)
+    if not rows:
+        return None
+    many = len(rows) > 30
+    step = 15.0 if many else 24.0
+    names = [shortened(row.name, 18 if width < 480 else 30) for row in rows]
+    size = 11 if many else 12
+    left = 24 + max(text_width(name, size) for name in names)
+    right = width - 46
+    drawing = Drawing(width, 0, "F1 of each class")
+    top = legend(drawing, [(one.colour, one.name) for one in run.entrants], 0, 14, width) + 18
+    floor = top + step * len(rows)
+    drawing.height = floor + 26
+    across = Scale(0.0 if min(_lowest(rows)) < 0.5 else 0.5, 1.0, left, right)
+    for tick in across.ticks(6):
+        drawing.line(across(tick), top, across(tick), floor, "grid")
+        for y in (top - 6, floor + 16):
+            drawing.text(across(tick), y, fixed(tick, 1), "muted small", "middle")
+    drawing.text(width - 4, top - 6, "rows", "muted small", "end")
+    for index, (row, name) in enumerate(zip(rows, names, strict=True)):
+        y = top + step * (index + 0.5)
+        drawing.text(left - 12, y + 4, name, "small" if many else "", "end")
+        drawing.text(width - 4, y + 4, count(row.support), "muted small", "end")
+        if row.known:
+            drawing.line(across(min(row.known)), y, across(max(row.known)), y, "span")
+        for entrant, score in reversed(list(zip(run.entrants, row.scores, strict=True))):
+            if score:
+                tip = f"{row.name}, {entrant.name}: F1 {fixed(score.value)}"
+                drawing.marker(across(score.value), y, entrant.colour, tip, radius=3.4 if many else 4.5)
+    return drawing.markup()
+
+
+def _lowest(rows: Sequence[ClassRow]) -> list[float]:
+    return [min(row.known) for row in rows if row.known] or [0.0]

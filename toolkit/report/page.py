@@ -1,0 +1,194 @@
+"""One run as the template wants it: rows, figures, pictures and the data behind the clicks. It computes no metric."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+
+from toolkit.report.figures.calibration import reliability
+from toolkit.report.figures.classes import class_rows, class_scores
+from toolkit.report.figures.confusion import NAMED, confusion_figure, confusion_of, worst_mistakes
+from toolkit.report.figures.cost import PRICES, PRICES_BY_KEY, cost_against_accuracy, front, known_prices
+from toolkit.report.figures.intervals import differences, forest
+from toolkit.report.figures.learning import history_of, learning_curve
+from toolkit.report.gallery import by_interest, chapters
+from toolkit.report.heat import overlay, read_explanations
+from toolkit.report.reading import Run
+from toolkit.report.tables import METRICS
+from toolkit.report.text import MISSING, fixed, percent
+from toolkit.report.thumbnails import PIXELS, PREFIX, image_size, inline
+from toolkit.report.verdict import verdict
+
+WIDE, NARROW = 1000.0, 346.0  # pixels that a figure has on a screen and on a phone
+MOST_ROWS = 12_000  # rows of the test set that a click can find
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of a table that can be sorted: what is shown, a small addition, what is sorted by."""
+
+    text: str
+    small: str = ""
+    order: float | str = ""
+
+
+def run_page(run: Run, number: int, pictures: Mapping[int, bytes]) -> dict[str, Any]:
+    """All that the template shows of a run."""
+    return {
+        "id": f"run{number}",
+        "run": run,
+        "title": run.title,
+        "verdict": verdict(run),
+        "facts": _facts(run),
+        "leaderboard": _leaderboard(run),
+        "forest": both(lambda width: forest(run, width)),
+        "differences": both(lambda width: differences(run, width)),
+        "prices": [
+            (
+                price,
+                [entrant.name for entrant in front(run, price)],
+                both(lambda width, p=price: cost_against_accuracy(run, p, width)),
+            )
+            for price in known_prices(run)
+        ],
+        "confusions": _confusions(run),
+        "reliability": [(entrant, figure) for entrant in run.entrants if (figure := reliability(run, entrant, 250.0))],
+        "classes": both(lambda width: class_scores(run, width)),
+        "class_table": _class_table(run),
+        "learning": _learning(run),
+        "gallery": _gallery(run, pictures),
+        "pictures": len(pictures),
+        "data": click_data(run, pictures),
+    }
+
+
+def both(draw: Callable[..., Markup | None]) -> Markup | None:
+    """A figure drawn twice, for wide and for narrow screens; the style sheet shows the one that fits."""
+    wide, narrow = draw(WIDE), draw(NARROW)
+    if wide is None or narrow is None:
+        return None
+    return Markup('<div class="wide">{}</div><div class="narrow">{}</div>').format(wide, narrow)
+
+
+def _facts(run: Run) -> list[tuple[str, str]]:
+    rows = dict(run.data.get("rows") or {})
+    facts = [(f"{run.test_rows:,}", "test images")]
+    if rows.get("fit"):
+        facts.append((f"{rows['fit']:,}", "images to learn from"))
+    return [*facts, (f"{run.classes}", "classes"), (f"{len(run.entrants)}", "contestants")]
+
+
+def _leaderboard(run: Run) -> dict[str, Any]:
+    """Heads (label, sorted first downward or upward, hint) and rows of cells; columns that nobody has are left out."""
+    metrics = [name for name in METRICS if any(entrant.metric(name) for entrant in run.entrants)]
+    lower = {"log_loss", "ece"}
+    prices = [p for p in PRICES if p.key != "one_p95" and any(p.of(entrant) for entrant in run.entrants)]
+    heads = [("contestant", "ascending")]
+    heads += [(METRICS[name], "ascending" if name in lower else "descending") for name in metrics]
+    heads += [("group", "ascending"), *((price.head, "ascending") for price in prices)]
+    rows = []
+    for entrant in run.entrants:
+        cells = []
+        for name in metrics:
+            interval = entrant.metric(name)
+            ends = f"{fixed(interval.low)}..{fixed(interval.high)}" if interval and interval.low is not None else ""
+            cells.append(Cell(fixed(interval.value if interval else None), ends, interval.value if interval else ""))
+        letters = run.letters.get(entrant.name, MISSING)
+        cells.append(Cell(letters, order=letters))
+        for price in prices:
+            cost = price.of(entrant)
+            tail = PRICES_BY_KEY["one_p95"].of(entrant) if price.key == "one" else None
+            small = f"p95 {price.written(tail)}" if tail else ""
+            cells.append(Cell(price.written(cost), small, MISSING if cost is None else cost))
+        rows.append((entrant, cells))
+    return {"heads": heads, "rows": rows}
+
+
+def _confusions(run: Run) -> list[dict[str, Any]]:
+    found = []
+    for index, entrant in enumerate(run.entrants):
+        matrix = confusion_of(entrant)
+        if matrix is None:
+            continue
+        if len(matrix) <= NAMED:
+            figure = both(lambda width, e=entrant: confusion_figure(run, e, 620.0 if width == WIDE else width))
+        else:
+            figure = confusion_figure(run, entrant, 620.0)
+        found.append({"index": index, "entrant": entrant, "figure": figure, "mistakes": worst_mistakes(matrix)})
+    return found
+
+
+def _class_table(run: Run) -> list[tuple[Any, ...]]:
+    rows = []
+    for row in class_rows(run):
+        best = max(row.known, default=None)
+        cells = [Cell(fixed(s.value), order=s.value) if s else Cell(MISSING) for s in row.scores]
+        tops = [bool(score and best is not None and score.value == best) for score in row.scores]
+        rows.append((row.name, row.support, list(zip(cells, tops, strict=True)), row.spread))
+    return rows
+
+
+def _learning(run: Run) -> list[dict[str, Any]]:
+    found = []
+    for entrant in run.entrants:
+        if history_of(entrant):
+            figures = [figure for metric in ("loss", "accuracy") if (figure := learning_curve(entrant, metric, 480.0))]
+            says = entrant.values.get("diagnosis") or entrant.details.get("diagnosis") or []
+            found.append(
+                {"entrant": entrant, "figures": figures, "diagnosis": [says] if isinstance(says, str) else list(says)}
+            )
+    return found
+
+
+def _gallery(run: Run, pictures: Mapping[int, bytes]) -> list[dict[str, Any]]:
+    explained = read_explanations(run) if pictures else {}
+    found = []
+    for chapter in chapters(run):
+        cards = [_card(run, row, pictures.get(row), explained.get(row, [])) for row in chapter.rows]
+        found.append({"chapter": chapter, "cards": cards})
+    return found
+
+
+def _card(run: Run, row: int, webp: bytes | None, explained: list[tuple[str, str, Any]]) -> dict[str, Any]:
+    answers = []
+    for entrant in run.answered:
+        predicted = int(entrant.predicted[row])  # type: ignore[index]
+        right = predicted == int(run.labels[row])
+        answers.append((entrant, run.class_names[predicted], percent(float(entrant.confidence[row]), 0), right))  # type: ignore[index]
+    heats = [(name, method, PREFIX + inline(overlay(webp, heat))) for name, method, heat in explained] if webp else []
+    return {
+        "row": row,
+        "name": str(run.names[row]),
+        "true": run.class_names[int(run.labels[row])],
+        "answers": answers,
+        "kind": "pixels" if webp and max(image_size(webp)) <= PIXELS else "",
+        "picture": PREFIX + inline(webp) if webp else "",
+        "heats": heats,
+    }
+
+
+def click_data(run: Run, pictures: Mapping[int, bytes]) -> dict[str, Any]:
+    """What a click on a cell needs: the rows worth finding, their answers and pictures; the counts are of all rows."""
+    rows = list(dict.fromkeys([*pictures, *by_interest(run)[:MOST_ROWS].tolist()]))
+    counts = {}
+    for index, entrant in enumerate(run.entrants):
+        matrix = confusion_of(entrant)
+        if matrix is not None:
+            flat = matrix.ravel()
+            counts[index] = [number for cell in flat.nonzero()[0].tolist() for number in (cell, int(flat[cell]))]
+    return {
+        "classes": list(run.class_names),
+        "names": [str(run.names[row]) for row in rows],
+        "labels": [int(run.labels[row]) for row in rows],
+        "answers": {
+            index: {
+                "predicted": entrant.predicted[rows].tolist(),
+                "percent": (100 * entrant.confidence[rows]).round().astype(int).tolist(),  # type: ignore[index]
+            }
+            for index, entrant in enumerate(run.entrants)
+            if entrant.predicted is not None
+        },
+        "counts": counts,
+        "pictures": [inline(pictures[row]) if row in pictures else "" for row in rows],
+    }

@@ -1,0 +1,139 @@
+"""The leaderboard and the pairs as Markdown or LaTeX, for papers. It computes nothing."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from toolkit.report.figures.cost import PRICES
+from toolkit.report.figures.intervals import pair_difference
+from toolkit.report.reading import Interval, Run
+from toolkit.report.text import MISSING, fixed
+from toolkit.report.verdict import verdict
+
+METRICS = {  # those that the tables show, where the run has them
+    "accuracy": "accuracy",
+    "macro_f1": "macro F1",
+    "log_loss": "log loss",
+    "ece": "ECE",
+}
+
+
+@dataclass(frozen=True)
+class Table:
+    """Cells as plain text; the first column stands left, the others right."""
+
+    caption: str
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+def leaderboard(run: Run) -> Table:
+    """Every contestant with its metrics, group and costs, the most accurate first."""
+    metrics = [name for name in METRICS if any(entrant.metric(name) for entrant in run.entrants)]
+    prices = [price for price in PRICES if any(price.of(entrant) for entrant in run.entrants)]
+    rows = []
+    for entrant in run.entrants:
+        values = [_with_ends(entrant.metric(name)) for name in metrics]
+        costs = [price.written(price.of(entrant)) for price in prices]
+        rows.append([entrant.name, *values, run.letters.get(entrant.name, MISSING), *costs])
+    caption = (
+        f"{run.title}: {run.test_rows:,} test images, {run.classes} classes. "
+        f"In brackets {100 * run.confidence:.0f} % intervals; contestants that share a letter cannot be told apart."
+    )
+    return Table(
+        caption, ["contestant", *(METRICS[name] for name in metrics), "group", *(p.label for p in prices)], rows
+    )
+
+
+def pairs_table(run: Run) -> Table:
+    """Every two contestants: accuracy difference, p values, verdict."""
+    rows = []
+    for pair in run.pairs:
+        found = pair_difference(pair)
+        points = Interval(*(None if v is None else 100 * v for v in vars(found).values())) if found else None  # type: ignore[arg-type]
+        rows.append(
+            [
+                f"{pair.get('a', MISSING)} − {pair.get('b', MISSING)}",
+                _with_ends(points, 1),
+                p_value(pair.get("p")),
+                p_value(pair.get("holm_p")),
+                fixed(100 * smallest, 1)
+                if isinstance(smallest := pair.get("smallest_difference"), int | float)
+                else MISSING,
+                str(pair.get("verdict", MISSING)),
+            ]
+        )
+    caption = "Paired differences of accuracy in percentage points; exact McNemar test, p by Holm over all pairs."
+    return Table(caption, ["pair", "difference", "p", "Holm p", "smallest that would show", "verdict"], rows)
+
+
+def p_value(value: object) -> str:
+    """Three decimals, or that it is below them."""
+    if not isinstance(value, int | float):
+        return MISSING
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _with_ends(interval: Interval | None, decimals: int = 3) -> str:
+    if interval is None:
+        return MISSING
+    if interval.low is None or interval.high is None:
+        return fixed(interval.value, decimals)
+    return f"{fixed(interval.value, decimals)} [{fixed(interval.low, decimals)}, {fixed(interval.high, decimals)}]"
+
+
+def markdown(runs: Sequence[Run]) -> str:
+    """Verdict, leaderboard and pairs of every run as GitHub's Markdown; names are escaped."""
+    parts = []
+    for run in runs:
+        parts += [f"## {_markdown_text(run.title)}", _markdown_text(" ".join(verdict(run)))]
+        parts += [_markdown_table(table) for table in _tables(run)]
+    return "\n\n".join(parts) + "\n"
+
+
+def latex(runs: Sequence[Run]) -> str:
+    r"""The same tables for `booktabs`, one `table*` each; names are escaped."""
+    return "\n\n".join(_latex_table(table) for run in runs for table in _tables(run)) + "\n"
+
+
+def _tables(run: Run) -> list[Table]:
+    return [leaderboard(run), *([pairs_table(run)] if run.pairs else [])]
+
+
+def _markdown_table(table: Table) -> str:
+    lines = [table.head, ["---", *["---:"] * (len(table.head) - 1)]]
+    body = [[_markdown_text(cell) for cell in row] for row in table.rows]
+    return "\n".join(f"| {' | '.join(row)} |" for row in [*lines, *body]) + f"\n\n{_markdown_text(table.caption)}"
+
+
+def _latex_table(table: Table) -> str:
+    def line(cells: Sequence[str]) -> str:
+        return "    " + " & ".join(_latex_text(cell) for cell in cells) + r" \\"
+
+    return "\n".join(
+        [
+            r"\begin{table*}",
+            r"  \centering",
+            rf"  \caption{{{_latex_text(table.caption)}}}",
+            rf"  \begin{{tabular}}{{l{'r' * (len(table.head) - 1)}}}",
+            r"    \toprule",
+            line(table.head),
+            r"    \midrule",
+            *(line(row) for row in table.rows),
+            r"    \bottomrule",
+            r"  \end{tabular}",
+            r"\end{table*}",
+        ]
+    )
+
+
+def _escaper(table: dict[str, str]) -> Callable[[str], str]:
+    codes = str.maketrans(table)
+    return lambda text: " ".join(text.split()).translate(codes)
+
+
+_markdown_text = _escaper({mark: f"\\{mark}" for mark in "\\`*_{}[]<>#|~"})
+_latex_text = _escaper(
+    {mark: f"\\{mark}" for mark in "&%$#_{}"}
+    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    | {"<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", "−": "$-$", "–": "--", "…": r"\dots{}"}
+)

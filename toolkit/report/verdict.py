@@ -1,0 +1,100 @@
+"""The answer in two sentences: which one and how sure, then whether the deep one pays, or what the first costs."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from toolkit.report.figures.cost import PRICES
+from toolkit.report.figures.intervals import pair_difference
+from toolkit.report.reading import Entrant, Run
+from toolkit.report.text import listed, percent, times
+
+CANNOT_TELL = "cannot tell"
+
+
+def verdict(run: Run) -> tuple[str, ...]:
+    """Two sentences as plain text; one for a run of a single contestant."""
+    first = run.entrants[0]
+    accuracy = first.metric("accuracy")
+    ends = f" ({100 * accuracy.low:.1f} to {percent(accuracy.high)})" if accuracy and accuracy.low is not None else ""
+    value = f"{percent(accuracy.value if accuracy else None)}{ends} of {run.test_rows:,} test images right"
+    if len(run.entrants) == 1:
+        return (f"{first.name} gets {value}.",)
+    return f"{first.name} is the most accurate, with {value}{_how_sure(run)}.", _worth_it(run)
+
+
+def pair_of(run: Run, one: str, other: str) -> Mapping[str, Any] | None:
+    """The entry of two contestants, whichever way round it was written."""
+    return next((pair for pair in run.pairs if {pair.get("a"), pair.get("b")} == {one, other}), None)
+
+
+def undecided(pair: Mapping[str, Any] | None) -> bool:
+    """Whether the verdict of a pair is that one cannot tell."""
+    return pair is None or pair.get("verdict") == CANNOT_TELL
+
+
+def _how_sure(run: Run) -> str:
+    first, others = run.entrants[0], run.entrants[1:]
+    if not run.pairs:
+        return ""
+    alike = [entrant.name for entrant in others if undecided(pair_of(run, first.name, entrant.name))]
+    if not alike:
+        return ", and is better than " + ("each of the others" if len(others) > 1 else others[0].name)
+    if len(alike) > 3:
+        return f", but this test set cannot tell it from {len(alike)} of the {len(others)} others"
+    return f", but this test set cannot tell it from {listed(alike)}"
+
+
+def _worth_it(run: Run) -> str:
+    """Best network against best of the others, where both sides fought; else the first against the cheapest."""
+    deep = next((entrant for entrant in run.entrants if entrant.deep), None)
+    classical = next((entrant for entrant in run.entrants if not entrant.deep), None)
+    if deep is None or classical is None:
+        return _cheapest(run)
+    cost = _cost_ratio(deep, classical)
+    difference = _points(run, deep.name, classical.name)
+    pair = pair_of(run, deep.name, classical.name)
+    ahead = run.entrants.index(deep) < run.entrants.index(classical)
+    if pair is not None and undecided(pair):
+        smallest = pair.get("smallest_difference")
+        would = f" (it could, from {100 * smallest:.1f} points on)" if isinstance(smallest, float) else ""
+        return f"Whether a network pays, these images cannot tell{would}; {deep.name} {cost} {classical.name}."
+    if ahead:
+        leads = f"{difference} ahead of {classical.name}, the best without"
+        return f"The best network, {deep.name}, is {leads}, and {cost} it."
+    return f"A network does not pay here: the best, {deep.name}, is {difference} behind {classical.name} and {cost} it."
+
+
+def _cheapest(run: Run) -> str:
+    first = run.entrants[0]
+    alike = [
+        entrant for entrant in run.entrants if entrant is first or undecided(pair_of(run, first.name, entrant.name))
+    ]
+    price = PRICES[0]
+    cheapest = min(alike, key=lambda entrant: price.of(entrant) or float("inf"))
+    if cheapest is first or not run.pairs:
+        other = next(entrant for entrant in run.entrants if entrant is not first)
+        return f"Against the runner-up, {other.name}, it {_cost_ratio(first, other)} it."
+    return f"Of those, {cheapest.name} is the cheapest: {first.name} {_cost_ratio(first, cheapest)} it."
+
+
+def _points(run: Run, one: str, other: str) -> str:
+    pair = pair_of(run, one, other)
+    found = pair_difference(pair) if pair else None
+    if found is None:
+        return "some points"
+    value = f"{100 * abs(found.value):.1f} points"
+    if found.low is None or found.high is None:
+        return value
+    low, high = sorted((abs(found.low), abs(found.high)))
+    return f"{value} ({100 * low:.1f} to {100 * high:.1f})"
+
+
+def _cost_ratio(one: Entrant, other: Entrant) -> str:
+    """As in "takes 12 times as long for an image and 3.1 times as long to fit as"."""
+    prices = {price.key: price for price in PRICES}
+    said = []
+    for key, words in (("batch", "for an image"), ("fit", "to fit")):
+        mine, theirs = prices[key].of(one), prices[key].of(other)
+        if mine and theirs:
+            said.append(f"{times(mine / theirs)} times as long {words}")
+    return f"takes {' and '.join(said)} as" if said else "costs more or less than"
