@@ -1,6 +1,11 @@
+from .cache import clear as clear
+from .cache import default_cache as default_cache
+from .cache import entries as entries
 from .dataset import Dataset as Dataset
 from .dataset import Manifest as Manifest
 from .dataset import Split as Split
 from .dataset import fingerprint as fingerprint
 from .dataset import joined as joined
 from .load import load as load
+from .split import folds as folds
+from .split import split_rows as split_rows

@@ -25,10 +25,39 @@ SPLIT_FOLDERS = {
 }
 SUFFIXES = frozenset(
     f".{suffix}"
-    for suffix in (
-        "apng avif avifs bmp dib fits gif ico j2k jfif jp2 jpe jpeg jpg mpo pbm pcx pfm pgm png pnm ppm psd qoi ras sgi "
-        "tga tif tiff webp xbm"
-    ).split()
+    for suffix in [
+        "apng",
+        "avif",
+        "avifs",
+        "bmp",
+        "dib",
+        "fits",
+        "gif",
+        "ico",
+        "j2k",
+        "jfif",
+        "jp2",
+        "jpe",
+        "jpeg",
+        "jpg",
+        "mpo",
+        "pbm",
+        "pcx",
+        "pfm",
+        "pgm",
+        "png",
+        "pnm",
+        "ppm",
+        "psd",
+        "qoi",
+        "ras",
+        "sgi",
+        "tga",
+        "tif",
+        "tiff",
+        "webp",
+        "xbm",
+    ]
 )
 
 

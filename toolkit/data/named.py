@@ -13,7 +13,10 @@ BANDS = {"train": (0, 320), "validation": (320, 384), "test": (384, 512)}  # row
 
 
 def digits() -> Listing:
-    """scikit-learn's 1,797 handwritten digits (UCI, Alpaydin & Kaynak 1998; CC BY 4.0), 8 x 8 in 17 shades brought to 32 x 32 in 256."""
+    """scikit-learn's 1,797 handwritten digits (UCI, Alpaydin & Kaynak 1998; CC BY 4.0).
+
+    They are 8 x 8 in 17 shades, here 32 x 32 in 256.
+    """
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
@@ -26,8 +29,8 @@ def digits() -> Listing:
 def textures() -> Listing:
     """585 patches of 64 x 64 from scikit-image's photographs of brick, grass and gravel (CC0).
 
-    Patches overlap by half, so each split has a band of each picture to itself: rows 0 to 319 train, 320 to 383 validation,
-    384 to 511 test.
+    Patches overlap by half, so each split has a band of each picture to itself: rows 0 to 319 train, 320 to 383
+    validation, 384 to 511 test.
     """
     from skimage import data
 

@@ -37,7 +37,7 @@ def idx_parts(root: Path) -> dict[str, Path]:
 
 
 def idx_folder(root: Path, class_names: tuple[str, ...] | None = None) -> Listing:
-    """MNIST's four files (.gz or not); the t10k or test part stays the test part. Classes are named by number if no names are given."""
+    """MNIST's four files (.gz or not); the t10k or test part stays. Without names classes are called by number."""
     images, labels, names, given = [], [], [], []
     parts = idx_parts(root)
     for part in ("train", "test"):
@@ -55,7 +55,7 @@ def idx_folder(root: Path, class_names: tuple[str, ...] | None = None) -> Listin
         pixels, numbers = read_idx(path, 3), read_idx(label_path, 1)
         if len(pixels) != len(numbers):
             raise InputError(
-                f"Expected one label an image. Received: {len(pixels)} in '{path.name}', {len(numbers)} in '{label_path.name}'."
+                f"Expected a label for each image of '{path.name}'. Received: {len(pixels)} and {len(numbers)}."
             )
         images.append(pixels)
         labels.append(numbers)
@@ -63,7 +63,7 @@ def idx_folder(root: Path, class_names: tuple[str, ...] | None = None) -> Listin
         given += [part] * len(pixels)
     if len({part.shape[1:] for part in images}) > 1:
         raise InputError(
-            f"Expected images of one size in '{root}'. Received: {' and '.join(str(part.shape[1:]) for part in images)}."
+            f"Expected one size in '{root}'. Received: {' and '.join(str(part.shape[1:]) for part in images)}."
         )
     return from_arrays(
         np.concatenate(images),
@@ -83,26 +83,28 @@ def read_idx(path: Path, axes: int) -> NDArray[np.uint8]:
             magic = bytes([0, 0, 8, axes])
             if len(head) < 4 + 4 * axes or head[:4] != magic:
                 raise InputError(
-                    f"Expected '{path.name}' as IDX with {axes} axes of bytes. Received: a file that starts with {head[:4]!r}."
+                    f"Expected '{path.name}' as IDX, {axes} axes of bytes. Received: a start of {head[:4]!r}."
                 )
             shape = tuple(int.from_bytes(head[4 + 4 * axis : 8 + 4 * axis], "big") for axis in range(axes))
             data = file.read(math.prod(shape) + 1)
     except (OSError, EOFError, zlib.error) as error:
         start = path.read_bytes()[:12] if path.is_file() else b""
+        packed = "gzip-packed " if path.suffix == ".gz" else ""
         raise InputError(
-            f"Expected '{path.name}' as {'gzip-packed ' * (path.suffix == '.gz')}IDX. Received: {error} (it starts with {start!r})."
+            f"Expected '{path.name}' as {packed}IDX. Received: {error} (it starts with {start!r})."
         ) from error
     if len(data) != math.prod(shape):
         raise InputError(
-            f"Expected {math.prod(shape):,} bytes of data in '{path.name}', as its head says. Received: {len(data):,} or more."
+            f"Expected {math.prod(shape):,} bytes in '{path.name}', as its head says. Received: {len(data):,} or more."
         )
     return np.frombuffer(data, np.uint8).reshape(shape)
 
 
 def npz_file(path: Path) -> Listing:
-    """Arrays `images` and `labels` (and, as wanted, `names`, `class_names`, `split`, `group`), or Keras' `x_train`, `y_train`, `x_test`, ...
+    """Arrays `images` and `labels`, or Keras' `x_train`, `y_train`, `x_test` and so on.
 
-    Nothing is unpickled. See `from_arrays` for what the arrays may be.
+    As wanted also `names`, `class_names`, `split` and `group`. Nothing is unpickled.
+    `from_arrays` says what they may be.
     """
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -140,12 +142,12 @@ def _keras_layout(arrays: Mapping[str, NDArray[Any]], source: str, class_names: 
         given += [split] * len(images[-1])
     if not images:
         raise InputError(
-            f"Expected 'images' and 'labels', or 'x_train' and 'y_train', in '{source}'. Received: {', '.join(sorted(arrays)) or 'nothing'}."
+            f"Expected 'images' and 'labels', or 'x_train' and 'y_train', in '{source}'. "
+            f"Received: {', '.join(sorted(arrays)) or 'nothing'}."
         )
     if len({array.shape[1:] for array in images}) > 1 or len({array.dtype for array in images}) > 1:
-        raise InputError(
-            f"Expected one size and type in '{source}'. Received: {' and '.join(f'{a.dtype} {a.shape}' for a in images)}."
-        )
+        received = " and ".join(f"{array.dtype} {array.shape}" for array in images)
+        raise InputError(f"Expected one size and type in '{source}'. Received: {received}.")
     return from_arrays(np.concatenate(images), np.concatenate(labels), source, names, class_names, np.array(given))
 
 
@@ -158,9 +160,10 @@ def from_arrays(
     given: NDArray[np.str_] | None = None,
     columns: Mapping[str, NDArray[Any]] | None = None,
 ) -> Listing:
-    """Check an array pair: images (N, H, W) or (N, H, W, C), integers 0..255, C 1 or 3; labels (N,) or (N, 1), integers or strings.
+    """Check an array pair.
 
-    With `class_names` the labels are numbers into it; without, the distinct labels are the classes, in order.
+    Images are (N, H, W) or (N, H, W, C), integers 0..255, C 1 or 3; labels (N,) or (N, 1), integers or strings. With
+    `class_names` the labels are numbers into it; without, the distinct labels are the classes, in order.
     """
     pixels, values = _pixels(np.asarray(images), source), _flat_labels(np.asarray(labels), source)
     _one_label_each(len(pixels), len(values), f"'{source}'")
@@ -197,7 +200,8 @@ def _pixels(images: NDArray[Any], source: str) -> NDArray[np.uint8]:
         hint = " For values from 0 to 1: (images * 255).round().astype('uint8')."
     if images.ndim != 4 or images.shape[3] not in (1, 3) or images.dtype.kind not in "iu" or 0 in images.shape[1:]:
         raise InputError(
-            f"Expected images in '{source}' as uint8 (N, H, W) or (N, H, W, 1 or 3). Received: {images.dtype} {images.shape}.{hint}"
+            f"Expected images in '{source}' as uint8 (N, H, W) or (N, H, W, 1 or 3). "
+            f"Received: {images.dtype} {images.shape}.{hint}"
         )
     if images.dtype != np.uint8 and len(images) and not 0 <= images.min() <= images.max() <= 255:
         raise InputError(f"Expected pixels in '{source}' from 0 to 255. Received: {images.min()} to {images.max()}.")

@@ -1,4 +1,4 @@
-"""Who trains, who validates, who tests: stratified and seeded, from labels alone. It knows no image and no file."""
+"""Who trains, who validates, who tests: stratified, grouped, seeded. It knows labels and groups, but no image."""
 
 from collections.abc import Mapping
 
@@ -9,56 +9,71 @@ from toolkit.data.dataset import SPLITS
 from toolkit.errors import InputError
 
 Rows = NDArray[np.int64]
+ATTEMPTS = 20  # orders of the groups that are tried before a class is said not to fit
 
 
 def split_rows(
     labels: NDArray[np.int64],
     class_names: tuple[str, ...],
     given: NDArray[np.str_] | None = None,
+    groups: NDArray[np.int64] | None = None,
     *,
     seed: int = 0,
     validation: float = 0.1,
     test: float = 0.2,
 ) -> Mapping[str, Rows]:
-    """The rows of train, validation and test, each in ascending order: disjoint, together all, the classes in each as in the whole.
+    """The rows of train, validation and test, each in ascending order; together they are all rows, each once.
 
-    Rows that are `given` to a split stay there. A split that is given to nobody is drawn from the rows of train and of nobody:
-    the fraction `validation` or `test` of each class among them, at least one row (none if the fraction is 0).
+    Rows that are `given` to a split stay there. A split that is given to nobody is drawn from the rows of train and of
+    nobody: the fraction `validation` or `test` of each class among them, at least one row (none if the fraction is 0).
+    Rows of one number in `groups` (N,) are drawn together.
     """
     check_fractions(validation, test)
-    given = np.full(len(labels), "") if given is None else given
     _check_classes(labels, class_names)
+    given = np.full(len(labels), "") if given is None else given
     fractions = {
         name: part for name, part in (("validation", validation), ("test", test)) if part and name not in given
     }
-    pool = (given == "") | (given == "train")
-    parts = {name: [np.flatnonzero(given == name)] for name in ("validation", "test")}
-    random = np.random.default_rng(seed)
-    for number, class_name in enumerate(class_names):
-        rows = np.flatnonzero(pool & (labels == number))
-        if len(rows) < 1 + len(fractions):
-            where = "" if (given == "").all() else " outside the given splits"
-            raise InputError(
-                f"Expected at least {1 + len(fractions)} images of each class{where}, one for each split to fill. "
-                f"Received: {len(rows)} of '{class_name}'."
-            )
-        rows, start = random.permutation(rows), 0
-        for count, (name, fraction) in zip(
-            _counts(len(rows), list(fractions.values())), fractions.items(), strict=True
-        ):
-            parts[name].append(rows[start : start + count])
-            start += count
-    chosen = {name: np.sort(np.concatenate(rows)) for name, rows in parts.items()}
-    left = np.ones(len(labels), bool)
-    left[np.concatenate(list(chosen.values()))] = False
-    return {name: chosen.get(name, np.flatnonzero(left)) for name in SPLITS}
+    pool = np.flatnonzero((given == "") | (given == "train"))
+    counts = np.bincount(labels[pool], minlength=len(class_names))
+    where = "" if (given == "").all() else " outside the given splits"
+    _check_counts(counts, class_names, 1 + len(fractions), f"images of each class{where}")
+    targets = np.array([_targets(count, list(fractions.values())) for count in counts.tolist()])
+    parts = _assigned(labels[pool], None if groups is None else groups[pool], targets, class_names, seed)
+    chosen = {name: [np.flatnonzero(given == name)] for name in ("validation", "test")} | {"train": []}
+    for number, name in enumerate(("train", *fractions)):
+        chosen[name].append(pool[parts == number])
+    return {name: np.sort(np.concatenate(chosen[name])) for name in SPLITS}
+
+
+def folds(
+    labels: NDArray[np.int64],
+    class_names: tuple[str, ...],
+    count: int = 5,
+    groups: NDArray[np.int64] | None = None,
+    *,
+    seed: int = 0,
+) -> list[Rows]:
+    """The rows that each of `count` folds holds out, each row once; stratified and grouped as in `split_rows`."""
+    if count < 2:
+        raise InputError(f"Expected two folds or more. Received: {count}.")
+    _check_classes(labels, class_names)
+    sizes = np.bincount(labels, minlength=len(class_names))
+    _check_counts(sizes, class_names, count, "images of each class")
+    # Which folds take the remainder rotates with the class, so that the folds come out equally large.
+    targets = np.array(
+        [[(size + (fold + row) % count) // count for fold in range(count)] for row, size in enumerate(sizes)]
+    )
+    parts = _assigned(labels, groups, targets, class_names, seed)
+    return [np.flatnonzero(parts == number) for number in range(count)]
 
 
 def check_fractions(validation: float, test: float) -> None:
     """Refuse fractions that leave nothing to test or to train on."""
     if not (0 <= validation < 1 and 0 < test < 1 and validation + test < 1):
         raise InputError(
-            f"Expected 0 <= validation, 0 < test and validation + test < 1. Received: validation={validation}, test={test}."
+            "Expected 0 <= validation, 0 < test and validation + test < 1. "
+            f"Received: validation={validation}, test={test}."
         )
 
 
@@ -69,9 +84,76 @@ def _check_classes(labels: NDArray[np.int64], class_names: tuple[str, ...]) -> N
         raise InputError(f"Expected at least two classes. Received: {len(only)} ({', '.join(only) or 'none'}).")
 
 
-def _counts(rows: int, fractions: list[float]) -> list[int]:
-    """Rows for each fraction: rounded, at least one each, and one left for train."""
+def _check_counts(counts: NDArray[np.int64], class_names: tuple[str, ...], parts: int, what: str) -> None:
+    for name, count in zip(class_names, counts.tolist(), strict=True):
+        if count < parts:
+            raise InputError(
+                f"Expected at least {parts} {what}, one for each split to fill. Received: {count} of '{name}'."
+            )
+
+
+def _targets(rows: int, fractions: list[float]) -> list[int]:
+    """Rows for train and for each fraction: rounded, at least one each."""
     counts = [max(1, round(rows * fraction)) for fraction in fractions]
     while sum(counts) >= rows:
         counts[int(np.argmax(counts))] -= 1
-    return counts
+    return [rows - sum(counts), *counts]
+
+
+def _assigned(
+    labels: NDArray[np.int64],
+    groups: NDArray[np.int64] | None,
+    targets: NDArray[np.int64],
+    class_names: tuple[str, ...],
+    seed: int,
+) -> NDArray[np.int64]:
+    """The part of each row, (N,), so that part p has about `targets[k, p]` rows of class k and no group is torn."""
+    random = np.random.default_rng(seed)
+    units = np.arange(len(labels)) if groups is None else np.unique(groups, return_inverse=True)[1]
+    sizes = np.bincount(units)
+    holders = np.bincount(
+        labels[np.unique(units * len(targets) + labels, return_index=True)[1]], minlength=len(targets)
+    )
+    together = "groups (with copies of images counted as one) of each class"
+    _check_counts(holders, class_names, targets.shape[1], together)
+    for _ in range(ATTEMPTS):
+        parts = _placed(labels, units, sizes, targets, random)
+        found = np.zeros(targets.shape, np.int64)
+        np.add.at(found, (labels, parts), 1)
+        if (found > 0).all():
+            return parts
+    class_number = int(np.argmin(found.min(axis=1)))
+    raise InputError(
+        f"Expected groups that leave images of each class to every split. Received: none for a split of "
+        f"'{class_names[class_number]}'. Make groups smaller, or give the splits yourself."
+    )
+
+
+def _placed(
+    labels: NDArray[np.int64],
+    units: NDArray[np.int64],
+    sizes: NDArray[np.int64],
+    targets: NDArray[np.int64],
+    random: np.random.Generator,
+) -> NDArray[np.int64]:
+    """Units of several rows first, the largest first, each where it is missed most; then single rows fill up."""
+    parts = np.full(len(labels), -1)
+    left = targets.astype(np.int64)
+    members = np.split(np.argsort(units, kind="stable"), np.cumsum(sizes)[:-1])
+    several = random.permutation(np.flatnonzero(sizes > 1))
+    for unit in several[np.argsort(-sizes[several], kind="stable")]:
+        held = np.bincount(labels[members[unit]], minlength=len(targets))
+        lack = (held[:, None] * (left - held[:, None]) / np.maximum(targets, 1)).sum(axis=0)
+        best = int(random.choice(np.flatnonzero(lack == lack.max())))
+        parts[members[unit]] = best
+        left[:, best] -= held
+    for number, lacking in enumerate(np.maximum(left, 0)):
+        rows = random.permutation(np.flatnonzero((parts < 0) & (labels == number)))
+        start = 0
+        for part in range(
+            targets.shape[1] - 1, 0, -1
+        ):  # the first part takes what groups took too much or too little of
+            parts[rows[start : start + lacking[part]]] = part
+            start += lacking[part]
+        parts[rows[start:]] = 0
+    return parts
