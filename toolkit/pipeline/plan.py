@@ -49,8 +49,8 @@ def draw(policy: Policy, count: int, image_shape: Shape, generator: np.random.Ge
         partner = generator.permutation(count)
         fields["share"], boxes["pasted"] = _mixing(policy, count, image_shape, generator)
     return Plan(
-        geometry=None if _is_identity(geometry) else _in_pixels(geometry, image_shape),
-        colour=None if _is_identity(colour) else colour[:, :-1].astype(np.float32),
+        geometry=_in_pixels(geometry, image_shape) if policy.moves else None,
+        colour=colour[:, :-1].astype(np.float32) if policy.recolours else None,
         partner=partner,
         **{name: values.astype(np.float32) for name, values in fields.items()},
         **boxes,
@@ -63,10 +63,6 @@ def mixed_targets(targets: NDArray[np.float32], plan: Plan) -> NDArray[np.float3
         return targets
     share = plan.share[:, None]
     return share * targets + (1 - share) * targets[plan.partner]
-
-
-def _is_identity(matrices: Matrices) -> bool:
-    return bool((matrices == np.eye(matrices.shape[-1])).all())
 
 
 def _in_pixels(geometry: Matrices, image_shape: Shape) -> NDArray[np.float32]:

@@ -36,6 +36,17 @@ class Policy:
                 raise InputError(f"Expected augmentation '{field.name}' from 0 to {limit:g}. Received: {value!r}.")
 
     @property
+    def moves(self) -> bool:
+        """Whether pixels change their place."""
+        parts = (self.flip_horizontal, self.flip_vertical, self.rotation, self.zoom, self.translation, self.crop)
+        return any(parts) or self.rand_augment > 0
+
+    @property
+    def recolours(self) -> bool:
+        """Whether values change where they are."""
+        return any((self.brightness, self.contrast, self.colour)) or self.rand_augment > 0
+
+    @property
     def mixes(self) -> bool:
         """Whether images are mixed with each other, so that an image has more than one label."""
         return self.mixup > 0 or self.cutmix > 0

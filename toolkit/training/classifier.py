@@ -28,9 +28,10 @@ from toolkit.training.watch import Watch
 class KerasClassifier(BaseEstimator):
     """A network by name, or a function (image_shape, classes, **options) -> keras.Model giving logits, and a recipe.
 
-    After `fit`: `classes_` (K,), the sorted labels; `history_`, a list with a value an epoch for `loss`, `accuracy`
-    and, where rows were held back, `holdout_loss` and `holdout_accuracy`; `best_epoch_`, counted from 0, whose weights
-    are kept; `weights_`, NumPy arrays, so that a pickle holds no optimiser and is read under any Keras backend.
+    After `fit`: `classes_` (K,), the sorted labels; `recipe_`, as it was carried out; `history_`, a list with a value
+    an epoch for `loss`, `accuracy` and, where rows were held back, `holdout_loss` and `holdout_accuracy`;
+    `best_epoch_`, counted from 0, whose weights are kept; `weights_`, NumPy arrays, so that a pickle holds no optimiser
+    and is read under any Keras backend.
     """
 
     model: str | Callable[..., Any]
@@ -51,8 +52,8 @@ class KerasClassifier(BaseEstimator):
         image_shape = (images.shape[1], images.shape[2], images.shape[3])
         weights, watch = self._train(images, encoded, image_shape)
         gc.collect()  # a Keras model is full of circles: without this, several trainings' worth of memory piles up
-        self.classes_, self.image_shape_, self.history_ = classes, image_shape, watch.history
-        self.best_epoch_, self.weights_, self._network = watch.best_epoch, weights, None
+        self.classes_, self.image_shape_, self.weights_, self._network = classes, image_shape, weights, None
+        self.recipe_, self.history_, self.best_epoch_ = watch.recipe, watch.history, watch.best_epoch
         return self
 
     def _train(
@@ -60,19 +61,29 @@ class KerasClassifier(BaseEstimator):
     ) -> tuple[list[NDArray[np.float32]], Watch]:
         """Weights of the best epoch, and what was seen on the way; labels are 0..K-1."""
         train, held = stratified_holdout(labels, self.recipe.holdout, self.seed)
+        recipe = self.recipe.for_rows(len(train))
         network = self._build(image_shape, int(labels.max()) + 1)
-        batches = self._batches(images, labels, train)
+        batches = Batches(
+            Subset(images, train),
+            labels[train],
+            recipe.batch_size,
+            recipe.augment,
+            seed=self.seed,
+            class_weight=balanced_weights(labels[train]) if recipe.class_weight else None,
+            sampling="balanced" if recipe.sampling == "balanced" else "once",
+        )
+        steps = batches.steps * (recipe.epochs or 1)
         network.compile(
-            optimizer(self.recipe, batches.steps * self.recipe.epochs),
-            keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=self.recipe.label_smoothing),
+            optimizer(recipe, steps),
+            keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.label_smoothing),
             metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
             steps_per_execution=_steps_at_once(batches),
             jit_compile=keras.backend.backend() == "jax",  # XLA slows convolutions on a CPU
         )
-        with bar(network.name, batches.steps * self.recipe.epochs, self.verbose) as advance:
-            watch = Watch(self.recipe, Subset(images, held), labels[held], advance)
+        with bar(network.name, steps, self.verbose) as advance:
+            watch = Watch(recipe, Subset(images, held), labels[held], advance)
             dataset = batches.dataset(lambda: watch.epoch)
-            network.fit(dataset, epochs=self.recipe.epochs, verbose=0, callbacks=[watch], shuffle=False)
+            network.fit(dataset, epochs=recipe.epochs, verbose=0, callbacks=[watch], shuffle=False)
         return network.get_weights(), watch
 
     def predict_proba(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -96,18 +107,6 @@ class KerasClassifier(BaseEstimator):
                 check_image_shape(self.model, image_shape)
                 return MODELS[self.model](image_shape, classes, **self.options)
             return self.model(image_shape, classes, **self.options)
-
-    def _batches(self, images: NDArray[np.uint8], labels: NDArray[np.int64], rows: NDArray[np.int64]) -> Batches:
-        recipe = self.recipe
-        return Batches(
-            Subset(images, rows),
-            labels[rows],
-            min(recipe.batch_size, len(rows)),
-            recipe.augment,
-            seed=self.seed,
-            class_weight=balanced_weights(labels[rows]) if recipe.class_weight else None,
-            sampling="balanced" if recipe.sampling == "balanced" else "once",
-        )
 
     def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), "_network": None}

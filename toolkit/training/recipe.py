@@ -21,7 +21,7 @@ class Recipe:
         InputError: a value out of its range, or an unknown name with the nearest known one.
     """
 
-    epochs: int = 30  # at most; see `patience`
+    epochs: int | None = None  # at most, see `patience`; None: as many as show 30,000 images, from 12 to 60
     batch_size: int = 64  # or all training rows, where those are fewer
     optimizer: str = "adamw"
     learning_rate: float = 2e-3  # the schedule's peak
@@ -55,6 +55,11 @@ class Recipe:
                 kind = "a whole number" if whole else "a number"
                 raise InputError(f"Expected {name} as {kind} from {low:g} to {high:g}. Received: {value!r}.")
 
+    def for_rows(self, rows: int) -> Self:
+        """The same recipe with what depends on the number of training rows filled in: epochs, and a batch no larger."""
+        epochs = self.epochs or min(60, max(12, round(30_000 / rows)))
+        return dataclasses.replace(self, epochs=epochs, batch_size=min(self.batch_size, rows))
+
     def to_json(self) -> str:
         """All fields, as one JSON object on one line."""
         return json.dumps(dataclasses.asdict(self))
@@ -87,6 +92,7 @@ _CHOICES: dict[str, tuple[str | None, ...]] = {
     "sampling": ("once", "balanced"),
 }
 
+_WHOLE = ("epochs", "batch_size", "patience")
 _RANGES: dict[str, tuple[float, float]] = {
     "epochs": (1, 100_000),
     "batch_size": (1, 1_000_000),
