@@ -45,15 +45,16 @@ class Recipe:
             if getattr(self, name) not in known:
                 raise unknown(name, str(getattr(self, name)), [str(choice) for choice in known])
         for name, (low, high) in _RANGES.items():
-            value = getattr(self, name)
-            whole = Recipe.__annotations__[name] is int
-            if (
-                isinstance(value, bool)
-                or not isinstance(value, int if whole else (int, float))
-                or not low <= value <= high
-            ):
-                kind = "a whole number" if whole else "a number"
-                raise InputError(f"Expected {name} as {kind} from {low:g} to {high:g}. Received: {value!r}.")
+            self._check_number(name, low, high)
+
+    def _check_number(self, name: str, low: float, high: float) -> None:
+        value, whole = getattr(self, name), name in _WHOLE
+        if value is None and name == "epochs":
+            return
+        number = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
+        if not number or not low <= value <= high:
+            kind = "a whole number" if whole else "a number"
+            raise InputError(f"Expected {name} as {kind} from {low:g} to {high:g}. Received: {value!r}.")
 
     def for_rows(self, rows: int) -> Self:
         """The same recipe with what depends on the number of training rows filled in: epochs, and a batch no larger."""
