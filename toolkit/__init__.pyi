@@ -5,6 +5,8 @@ from .comparison import compare as compare
 from .data import Dataset as Dataset
 from .data import Split as Split
 from .data import load as load
+from .data.audit import Audit as Audit
+from .data.audit import audit as audit
 from .errors import InputError as InputError
 from .evaluation import Evaluation as Evaluation
 from .evaluation import evaluate as evaluate

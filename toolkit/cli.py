@@ -119,7 +119,36 @@ def compare(
     console.print(result.verdict(), highlight=False, markup=False)
     for name, reason in dataset.manifest.left_out:
         console.print(f"left out: {name} ({reason})", highlight=False, markup=False)
-    console.print(f"Written to {folder}", highlight=False, markup=False)
+    from toolkit.report import keep_images, write_report
+
+    keep_images(folder, dataset.test.images)
+    write_report([folder], folder / "report.html")
+    console.print(f"Written to {folder}; open {folder / 'report.html'}", highlight=False, markup=False)
+
+
+@app.command()
+def report(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders that `touchstone compare` wrote.")],
+    out: Annotated[Path | None, typer.Option(help="File to write. [report.html, .md or .tex in the first RUN]")] = None,
+    format: Annotated[str, typer.Option(help="html, or md or tex: the tables alone.")] = "html",
+    figures: Annotated[Path | None, typer.Option(help="Folder for every figure as SVG and PNG; of one RUN.")] = None,
+) -> None:
+    """One file to send: the verdict, tables, figures and images of one or more runs."""
+    from toolkit.errors import unknown
+    from toolkit.report import write_figures, write_report, write_tables
+
+    if format not in ("html", "md", "tex"):
+        raise unknown("format", format, ("html", "md", "tex"))
+    if figures is not None and len(runs) > 1:
+        raise InputError(f"Expected one RUN with --figures. Received: {len(runs)}.")
+    path = out or runs[0] / f"report.{format}"
+    if format == "html":
+        write_report(runs, path)
+    else:
+        write_tables(runs, path, format)
+    print(f"Written to {path}")
+    if figures is not None:
+        print(f"Written to {figures}: {len(write_figures(runs[0], figures))} files")
 
 
 @app.command()
@@ -154,3 +183,41 @@ def evaluate(
     for name, interval in result.metrics.items():
         table.add_row(name, *(f"{number:.4f}" for number in (interval.value, interval.low, interval.high)))
     Console().print(table)
+
+
+@app.command()
+def audit(
+    data: Data,
+    run: Annotated[
+        Path | None, typer.Option(help="RUN, RUN/NAME or a predictions.npz over this data: adds likely label errors.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder to write audit.json and contact_sheet.png to.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """What is wrong with the images: unreadable files, copies, leaks, odd looks, what gives a class away."""
+    import json
+
+    from rich.console import Console
+
+    from toolkit.data.audit import audit as look_at
+    from toolkit.runs import read_predictions
+
+    result = look_at(data, [read_predictions(path) for path in _predictions_of(run)] if run else [])
+    if as_json:
+        print(json.dumps(result.to_dict(), indent=2, ensure_ascii=False))
+    else:
+        Console().print(result.table())
+    if out is not None:
+        result.write(out)
+    if out is not None and not as_json:
+        Console().print(f"Written to {out}", highlight=False, markup=False)
+
+
+def _predictions_of(run: Path) -> list[Path]:
+    """The predictions of a run, of one of its contestants, or the file itself."""
+    if not run.is_dir():
+        return [run]
+    found = sorted([*run.glob("predictions.npz"), *run.glob("*/predictions.npz")])
+    if not found:
+        raise InputError(f"Expected --run to be the folder of a run. {run} holds no predictions.npz.")
+    return found

@@ -22,7 +22,6 @@ from toolkit.errors import InputError, unknown
 REMEMBERED = 10_000  # rows from which on it pays to keep on disk which of them are copies
 DUPLICATES = ("together", "ignore")
 LARGEST = 16_384  # pixels of an edge
-_find = find
 
 
 def load(

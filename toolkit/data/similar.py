@@ -32,7 +32,7 @@ def thumbnails(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """uint8 (N, H, W, C) -> uint8 (N, 16, 16), greys averaged over areas; a memory map is read once, piece by piece."""
 
     def look(rows: range) -> NDArray[np.uint8]:
-        return np.stack([_thumbnail(image) for image in np.asarray(images[rows.start : rows.stop])])
+        return np.stack([thumbnail(image) for image in np.asarray(images[rows.start : rows.stop])])
 
     with bar("Looking for copies", len(images)) as advance:
         found = [np.empty((0, SIDE, SIDE), np.uint8)]
@@ -100,7 +100,8 @@ def groups(rows: int, pairs: Sequence[Pairs]) -> NDArray[np.int64]:
     return connected_components(graph, directed=False)[1].astype(np.int64)
 
 
-def _thumbnail(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def thumbnail(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """uint8 (H, W, 1 or 3) -> uint8 (16, 16), greys averaged over areas."""
     grey = image[:, :, 0] if image.shape[2] == 1 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     return cv2.resize(grey, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
 
