@@ -1,11 +1,15 @@
-"""Runs made of random numbers, written as `compare` writes them: no image is loaded and nothing is fitted."""
+"""Runs made of random numbers, written as `compare` writes them: nothing is loaded, fitted or evaluated.
+
+The intervals are rough ones: the report draws what it finds. That it finds what `compare` writes is tested with the
+command line.
+"""
 
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 
 from toolkit import runs
-from toolkit.evaluation import compare_pairs, evaluate, groups
 
 NAMES = ("deit_tiny", "mobilenet_v2", "cnn", "hog_svm", "hog_lbp_svm", "lbp_svm")
 DEEP = {"deit_tiny", "mobilenet_v2", "cnn"}
@@ -22,7 +26,7 @@ class Made:
     class_names: tuple[str, ...]
 
 
-def make_run(folder, *, names=NAMES, classes=5, rows=200, side=32, class_names=None, seed=0, resamples=200):
+def make_run(folder, *, names=NAMES, classes=5, rows=200, side=32, class_names=None, skill=5.2, seed=0, resamples=200):
     """Write a finished run: the first contestants are the better ones, and neighbouring classes are mixed up."""
     generator = np.random.default_rng(seed)
     class_names = tuple(class_names or (f"class {index:02d}" for index in range(classes)))
@@ -46,16 +50,16 @@ def make_run(folder, *, names=NAMES, classes=5, rows=200, side=32, class_names=N
     answers, entries = {}, {}
     for place, name in enumerate(names):
         scores = generator.normal(0, 1, (rows, classes)).astype(np.float32)
-        scores[np.arange(rows), labels] += 5.2 - 0.55 * place - hardness
+        scores[np.arange(rows), labels] += skill - 0.55 * place - hardness
         scores[np.arange(rows), neighbours[labels]] += 1.2
         scores = np.exp(1.3 * (scores - scores.max(axis=1, keepdims=True)))
         answers[name] = (scores / scores.sum(axis=1, keepdims=True)).astype(np.float32)
-    pairs = compare_pairs(labels, answers, resamples=resamples)
+    pairs = _pairs(labels, answers)
     folders = runs.folder_names(names)
     folder.mkdir(parents=True)
     runs.write_json(folder / "run.json", {"schema": 1})
     for place, name in enumerate(names):
-        evaluation = evaluate(labels, answers[name], class_names, resamples=resamples).to_dict()
+        evaluation = _evaluation(labels, answers[name], class_names)
         deep = name in DEEP
         costs = _costs(place, deep)
         predictions = runs.Predictions(labels, answers[name], files, class_names, data["sha256"])
@@ -79,8 +83,8 @@ def make_run(folder, *, names=NAMES, classes=5, rows=200, side=32, class_names=N
             "confidence": 0.95,
             "resamples": resamples,
             "contestants": entries,
-            "pairs": [pair.to_dict() for pair in pairs],
-            "groups": groups({name: entries[name]["accuracy"]["value"] for name in names}, pairs),
+            "pairs": pairs,
+            "groups": {name: "abcdefgh"[place] for place, name in enumerate(names)},
             "versions": {"python": "3.11.9", "keras": "3.15.1"},
             "device": {
                 "backend": "tensorflow",
@@ -104,6 +108,60 @@ def make_images(labels, classes, side, generator):
     channels = [120 + 100 * blob * np.cos(hues + shift) + 60 * (x - 0.5) for shift in (0, 2.1, 4.2)]
     noise = generator.normal(0, 6, (*labels.shape, side, side))
     return np.clip(np.stack([channel + noise for channel in channels], axis=-1), 0, 255).astype(np.uint8)
+
+
+def _evaluation(labels, probabilities, class_names):
+    """Metrics, scores of classes and the confusion matrix, in the form of comparison.json."""
+    predicted, classes = probabilities.argmax(axis=1), len(class_names)
+    confusion = np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
+    hits, support, said = np.diagonal(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
+    f1 = 2 * hits / np.maximum(support + said, 1)
+    true = probabilities[np.arange(len(labels)), labels]
+    gap = abs(float(probabilities.max(axis=1).mean() - (predicted == labels).mean()))
+    metrics = {
+        "accuracy": hits.sum() / len(labels),
+        "macro_f1": f1.mean(),
+        "log_loss": -np.log(true).mean(),
+        "ece": gap,
+    }
+    return {
+        "metrics": {name: _interval(value, len(labels)) for name, value in metrics.items()},
+        "per_class": [
+            {"name": name, "support": int(support[index]), "f1": _interval(f1[index], max(1, support[index]))}
+            for index, name in enumerate(class_names)
+        ],
+        "confusion": confusion.tolist(),
+    }
+
+
+def _interval(value, rows):
+    half = 1.96 * float(np.sqrt(max(value * (1 - value), 0.01) / rows))
+    return {"value": float(value), "low": max(0.0, float(value) - half), "high": float(value) + half}
+
+
+def _pairs(labels, answers):
+    """Every two contestants in the form of comparison.json, with a normal approximation in place of the exact test."""
+    right = {name: values.argmax(axis=1) == labels for name, values in answers.items()}
+    pairs = []
+    for a, b in combinations(answers, 2):
+        difference = right[a].astype(float) - right[b]
+        half = 1.96 * float(difference.std() / np.sqrt(len(labels)))
+        value = float(difference.mean())
+        proven = abs(value) > half
+        pairs.append(
+            {
+                "a": a,
+                "b": b,
+                "difference": value,
+                "low": value - half,
+                "high": value + half,
+                "p": 0.0004 if proven else 0.31,
+                "holm_p": 0.004 if proven else 1.0,
+                "smallest_difference": half,
+                "verdict": f"{a if value > 0 else b} is better" if proven else "cannot tell",
+            }
+        )
+    return pairs
 
 
 def _costs(place, deep):

@@ -36,6 +36,9 @@ class Outcome:
     predict_seconds_per_image: float  # median batch of the test rows, warm
     size_bytes: int  # pickled
     settings: dict[str, Any]
+    cost: dict[str, Any] = dataclasses.field(default_factory=dict)  # `toolkit.cost.Cost`: latency, memory, parameters
+    history: dict[str, list[float | None]] = dataclasses.field(default_factory=dict)  # a value an epoch, of networks
+    best_epoch: int | None = None  # counted from 0, whose weights were kept
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values: every metric at the top, then costs, classes, confusion and settings."""
@@ -248,8 +251,23 @@ def _contend(name: str, classifier: Classifier, dataset: Dataset) -> tuple[runs.
         "fit_seconds": fit_seconds,
         "predict_seconds_per_image": predict_seconds / max(len(test.labels), 1),
         "size_bytes": cost.size_bytes(classifier),
+        "cost": cost.measure(classifier, test.images).to_dict(),
+        **_training(classifier),
     }
     return predictions, costs
+
+
+def _training(classifier: Any) -> dict[str, Any]:
+    """How it learned, of those that say so: `history_`, a value an epoch, and `best_epoch_`; NaN becomes None."""
+    history = getattr(classifier, "history_", None)
+    if not isinstance(history, Mapping):
+        return {}
+    values = {
+        str(name): [float(value) if np.isfinite(value) else None for value in column]
+        for name, column in history.items()
+    }
+    best = getattr(classifier, "best_epoch_", None)
+    return {"history": values, "best_epoch": None if best is None else int(best)}
 
 
 def _columns(name: str, classifier: Any, answer: NDArray[Any], classes: int) -> NDArray[np.float32]:

@@ -18,7 +18,7 @@ from toolkit.errors import InputError
 
 Result = TypeVar("Result")
 
-BATCHES = (8, 32, 128, 512)  # batch sizes that are tried, as far as there are images
+BATCHES = (32, 256)  # batch sizes that are tried, as far as there are images
 FEWEST, MOST = 5, 200  # calls of each size that are timed, whatever they take
 
 
@@ -52,12 +52,12 @@ def timed(function: Callable[[], Result]) -> tuple[Result, float]:
     return result, time.perf_counter() - start
 
 
-def measure(classifier: Classifier, images: NDArray[np.uint8], *, seconds: float = 2.0) -> Cost:
+def measure(classifier: Classifier, images: NDArray[np.uint8], *, seconds: float = 1.0) -> Cost:
     """Ask a fitted classifier for some of the images uint8 (N, H, W, C), alone and in batches, and time the answers.
 
     Every batch size is asked once before it is timed, so that compilation is not counted; then about `seconds` in all
-    are spent, half of them on single images, and no less than FEWEST calls of each size are timed; a batch size for which
-    those would take longer than `seconds` is not tried. Images are taken in turn, so that none is answered from a cache.
+    are spent, half of them on single images, and no less than FEWEST calls of each size are timed; a batch size for
+    which those would take longer than `seconds` is not tried. Images are taken in turn, so that no cache answers.
     """
     if len(images) == 0:
         raise InputError("Expected at least one image to measure the cost with. Received none.")

@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from toolkit.report.figures.calibration import reliability
 from toolkit.report.figures.classes import class_rows, class_scores
-from toolkit.report.figures.confusion import NAMED, confusion_figure, confusion_of, worst_mistakes
+from toolkit.report.figures.confusion import confusion_figure, confusion_of, worst_mistakes
 from toolkit.report.figures.cost import PRICES, PRICES_BY_KEY, cost_against_accuracy, front, known_prices
 from toolkit.report.figures.intervals import differences, forest
 from toolkit.report.figures.learning import history_of, learning_curve
@@ -20,7 +20,7 @@ from toolkit.report.text import MISSING, fixed, percent
 from toolkit.report.thumbnails import PIXELS, PREFIX, image_size, inline
 from toolkit.report.verdict import verdict
 
-WIDE, NARROW = 1000.0, 346.0  # pixels that a figure has on a screen and on a phone
+WIDE, NARROW, HALF, SQUARE = 1000.0, 346.0, 480.0, 620.0  # pixels that a figure has on a screen and on a phone
 MOST_ROWS = 12_000  # rows of the test set that a click can find
 
 
@@ -111,10 +111,7 @@ def _confusions(run: Run) -> list[dict[str, Any]]:
         matrix = confusion_of(entrant)
         if matrix is None:
             continue
-        if len(matrix) <= NAMED:
-            figure = both(lambda width, e=entrant: confusion_figure(run, e, 620.0 if width == WIDE else width))
-        else:
-            figure = confusion_figure(run, entrant, 620.0)
+        figure = both(lambda width, e=entrant: confusion_figure(run, e, min(width, SQUARE)))
         found.append({"index": index, "entrant": entrant, "figure": figure, "mistakes": worst_mistakes(matrix)})
     return found
 
@@ -133,7 +130,11 @@ def _learning(run: Run) -> list[dict[str, Any]]:
     found = []
     for entrant in run.entrants:
         if history_of(entrant):
-            figures = [figure for metric in ("loss", "accuracy") if (figure := learning_curve(entrant, metric, 480.0))]
+            figures = [
+                figure
+                for metric in ("loss", "accuracy")
+                if (figure := both(lambda width, e=entrant, m=metric: learning_curve(e, m, min(width, HALF))))
+            ]
             says = entrant.values.get("diagnosis") or entrant.details.get("diagnosis") or []
             found.append(
                 {"entrant": entrant, "figures": figures, "diagnosis": [says] if isinstance(says, str) else list(says)}

@@ -95,7 +95,7 @@ def cost_against_accuracy(run: Run, price: Price, width: float) -> Markup | None
     for (x, y), entrant in zip(points, entrants, strict=True):
         _point(drawing, entrant, x, y, up, price, hollow=entrant not in best)
     names = [shortened(entrant.name, 18 if narrow else 30) for entrant in entrants]
-    places = place_labels(points, [text_width(name) for name in names], across.start, across.end)
+    places = place_labels(points, [text_width(name, 14) for name in names], across.start, across.end)
     for name, entrant, (x, y) in zip(names, entrants, places, strict=True):
         drawing.text(x, y, name, "halo strong" if entrant in best else "halo")
     return drawing.markup()
@@ -146,9 +146,10 @@ def place_labels(
     taken = [(x - 7, y - 7, x + 7, y + 7) for x, y in points]
     places = []
     for (x, y), width in zip(points, widths, strict=True):
-        near = [(start, y + 4 + lift) for lift in (-12, 0, 14, -26, 28, -40, 42) for start in (x + 9, x - 9 - width)]
+        starts, lifts = (x + 9, x - 9 - width, x - width / 2), (-12, 14, 0, -27, 29, -42, 44, -57, 59)
+        near = [(start, y + 4 + lift) for lift in lifts for start in starts]
         inside = [place for place in near if left <= place[0] and place[0] + width <= right and place[1] > 12] or near
-        boxes = [(start, base - 11, start + width, base + 3) for start, base in inside]
+        boxes = [(start, base - 12, start + width, base + 3) for start, base in inside]
         best = min(range(len(boxes)), key=lambda index: (sum(_overlap(boxes[index], other) for other in taken), index))
         taken.append(boxes[best])
         places.append(inside[best])

@@ -1,0 +1,381 @@
+"""The report as a file: complete, safe against markup in names, tolerant of what is missing, clear about damage."""
+
+import json
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from made_runs import make_run
+
+from toolkit.errors import InputError
+from toolkit.report import keep_images, write_figures, write_report, write_tables
+from toolkit.report.figures.calibration import reliability_bins
+from toolkit.report.figures.confusion import LEVELS, shade, worst_mistakes
+from toolkit.report.figures.cost import PRICES, front, place_labels
+from toolkit.report.gallery import by_interest, chapters
+from toolkit.report.reading import read_runs
+from toolkit.report.svg import Scale
+from toolkit.report.text import seconds, shortened, size
+from toolkit.report.verdict import verdict
+
+EVIL = '<script>alert("x")</script>'
+NAMES = ("cnn", "hog_svm", "lbp & <b>svm</b>")
+
+
+class Page(HTMLParser):
+    """The tags, scripts and text of a page."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.scripts, self.tags, self.text, self.links = [], [], [], []
+        self.within = []
+        self.feed(text)
+        self.visible = " ".join(" ".join(self.text).split())
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        self.within.append(tag)
+        self.links += [value for name, value in attributes if name in ("src", "href", "action", "data", "srcset")]
+        if tag in ("meta", "link", "img", "br", "input"):
+            self.within.pop()
+
+    def handle_startendtag(self, tag, attributes):
+        self.tags.append(tag)
+
+    def handle_endtag(self, tag):
+        while self.within and self.within.pop() != tag:
+            pass
+
+    def handle_data(self, data):
+        where = self.within[-1] if self.within else ""
+        if where == "script":
+            self.scripts.append(data)
+        elif where != "style":
+            self.text.append(data)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("made") / "run"
+    return make_run(folder, names=NAMES, class_names=("daisy", EVIL, "rose", "tulip"), rows=160, side=24, skill=3.0)
+
+
+@pytest.fixture
+def run(made, tmp_path):
+    """A copy that a test may damage."""
+    import shutil
+
+    return shutil.copytree(made.folder, tmp_path / "run")
+
+
+def change(run, **entries):
+    comparison = json.loads((run / "comparison.json").read_text())
+    (run / "comparison.json").write_text(json.dumps({**comparison, **entries}))
+
+
+@pytest.fixture(scope="module")
+def page(made, tmp_path_factory):
+    path = write_report([made.folder], tmp_path_factory.mktemp("page") / "report.html", images=[made.images])
+    return Page(path.read_text())
+
+
+def test_every_section_is_there(page):
+    for heading in ("Leaderboard", "How sure", "Cost against accuracy", "Confusion", "Is it as sure", "Class by class"):
+        assert heading in page.visible
+    for heading in ("Learning", "Where they disagree", "Confident errors", "What all get wrong", "Run it again"):
+        assert heading in page.visible
+    for word in ("0123456789abcdef" * 4, "touchstone compare", "keras 3.15.1", "a processor", "class 00/broken.jpg"):
+        assert word in page.visible
+
+
+def test_nothing_comes_from_elsewhere(page):
+    assert all(link.startswith(("data:image/webp;base64,", "#")) for link in page.links)
+    assert not {"link", "iframe", "object", "embed", "base"} & set(page.tags)
+
+
+def test_markup_in_names_is_text(page):
+    assert EVIL in page.visible
+    assert "lbp & <b>svm</b>" in page.visible
+    assert "b" not in page.tags
+    data, program = page.scripts
+    assert '"use strict"' in program
+    assert json.loads(data)["classes"][1] == EVIL
+
+
+def test_the_clicks_find_every_image(made, page):
+    data = json.loads(page.scripts[0])
+    assert sorted(data["labels"]) == sorted(made.labels.tolist())
+    assert all(data["pictures"])
+    for index, flat in data["counts"].items():
+        assert sum(flat[1::2]) == len(made.labels)
+        pairs = zip(data["labels"], data["answers"][index]["predicted"], strict=True)
+        cells = [4 * label + predicted for label, predicted in pairs]
+        counted = dict(zip(flat[::2], flat[1::2], strict=True))
+        assert counted == {cell: cells.count(cell) for cell in set(cells)}
+
+
+def test_without_images_it_says_so(made, tmp_path):
+    page = Page(write_report([made.folder], tmp_path / "report.html").read_text())
+    assert "No pictures were at hand" in page.visible
+    assert "img" not in page.tags
+
+
+def test_images_kept_beside_the_run_are_found_again(made, run, tmp_path, page):
+    keep_images(run, made.images)
+    again = Page(write_report([run], tmp_path / "report.html").read_text())
+    assert json.loads(again.scripts[0])["pictures"] == json.loads(page.scripts[0])["pictures"]
+    (run / "thumbnails.npz").write_bytes(b"PK damaged")
+    with pytest.raises(InputError, match=r"Expected thumbnails in .*thumbnails.npz"):
+        write_report([run], tmp_path / "other.html")
+
+
+def test_images_of_the_source_are_found(run, tmp_path, made):
+    from PIL import Image
+
+    source = tmp_path / "source"
+    (source / "c").mkdir(parents=True)
+    names = np.array([f"c/{row}.png" for row in range(len(made.labels))])
+    for row in (0, 1, 2):
+        Image.fromarray(made.images[row]).save(source / names[row])
+    (source / "c" / "3.png").write_text("no picture")
+    names[4] = "../secret.png"
+    Image.fromarray(made.images[4]).save(tmp_path / "secret.png")
+    comparison = json.loads((run / "comparison.json").read_text())
+    change(run, data={**comparison["data"], "source": str(source)})
+    for entry in comparison["contestants"].values():
+        path = run / entry["folder"] / "predictions.npz"
+        stored = dict(np.load(path))
+        np.savez(path, **{**stored, "names": names})
+    data = json.loads(Page(write_report([run], tmp_path / "report.html").read_text()).scripts[0])
+    found = {name for name, picture in zip(data["names"], data["pictures"], strict=True) if picture}
+    assert found == {"c/0.png", "c/1.png", "c/2.png"}  # not the text, and nothing outside of the source
+
+
+def test_explanations_are_laid_over(run, made, tmp_path):
+    (run_read,) = read_runs([run])
+    row = chapters(run_read)[0].rows[0]
+    heat = np.zeros((1, 6, 6), np.uint8)
+    heat[0, 2, 2] = 255
+    np.savez(run / "cnn" / "explanations.npz", rows=np.array([row]), grad_cam=heat)
+    page = Page(write_report([run], tmp_path / "report.html", images=[made.images]).read_text())
+    assert "cnn, grad cam" in page.visible
+    np.savez(run / "cnn" / "explanations.npz", rows=np.array([row, 1]), grad_cam=heat)
+    with pytest.raises(InputError, match=r"Expected maps \(R, H, W\) for 2 rows"):
+        write_report([run], tmp_path / "report.html", images=[made.images])
+
+
+def test_several_runs_stand_side_by_side(made, run, tmp_path):
+    change(run, data={**json.loads((run / "comparison.json").read_text())["data"], "source": "another set"})
+    path = write_report([made.folder, run], tmp_path / "both.html", images=[made.images, None])
+    page = Page(path.read_text())
+    assert "2 runs side by side" in page.visible
+    assert page.visible.count("Run it again") == 2
+    assert "another set" in page.visible
+    identifiers = re.findall(r'\bid="([^"]+)"', path.read_text())
+    assert len(identifiers) == len(set(identifiers))
+
+
+def test_what_a_run_lacks_is_left_out(run, tmp_path, made):
+    (run / "hog_svm" / "predictions.npz").unlink()
+    (run / "cnn" / "contestant.json").unlink()
+    comparison = json.loads((run / "comparison.json").read_text())
+    for entry in comparison["contestants"].values():
+        for key in ("cost", "history", "per_class", "confusion", "size_bytes", "ece", "predict_seconds_per_image"):
+            entry.pop(key, None)
+    bare = {key: comparison[key] for key in ("data", "contestants")}
+    (run / "comparison.json").write_text(json.dumps(bare))
+    page = Page(write_report([run], tmp_path / "report.html", images=[made.images]).read_text())
+    assert "The predictions of hog_svm are missing" in page.visible
+    assert "Learning" not in page.visible
+    assert "Leaderboard" in page.visible
+
+
+def damages(run):
+    """What may be wrong with a run, and words of the one line that must say so."""
+    yield "half finished", lambda: (run / "comparison.json").unlink()
+    yield "comparison.json", lambda: (run / "comparison.json").write_text("{half")
+    yield "'data' and 'contestants'", lambda: (run / "comparison.json").write_text("[]")
+    yield "comparison.json", lambda: [(run / name).unlink() for name in ("comparison.json", "run.json")]
+    yield "predictions.npz", lambda: (run / "cnn" / "predictions.npz").write_bytes(b"PK")
+    yield "one test set", lambda: relabel(run / "cnn" / "predictions.npz")
+    yield "accuracy", lambda: change(run, contestants={"cnn": {"folder": "cnn"}})
+
+
+def relabel(path):
+    stored = dict(np.load(path))
+    np.savez(path, **{**stored, "labels": stored["labels"][::-1]})
+
+
+@pytest.mark.parametrize("number", range(7))
+def test_damage_is_one_line(run, tmp_path, number):
+    words, damage = list(damages(run))[number]
+    damage()
+    with pytest.raises(InputError, match=re.escape(words)) as caught:
+        write_report([run], tmp_path / "report.html")
+    assert len(str(caught.value).splitlines()) == 1
+    assert not list(tmp_path.glob("report.html*"))
+
+
+def test_other_images_are_refused(made, tmp_path):
+    for images in (made.images[:-1], made.images.astype(float), made.images[..., 0]):
+        with pytest.raises(InputError, match=r"Expected the 160 test images as uint8 .*Received"):
+            write_report([made.folder], tmp_path / "report.html", images=[images])
+    with pytest.raises(InputError, match=r"each of the 1 runs"):
+        write_report([made.folder], tmp_path / "report.html", images=[made.images, None])
+    with pytest.raises(InputError, match="at least one run"):
+        write_report([], tmp_path / "report.html")
+    with pytest.raises(InputError, match="folder that is there"):
+        write_report([made.folder], tmp_path / "nowhere" / "report.html")
+
+
+def test_tables_for_papers(made, tmp_path):
+    markdown = write_tables([made.folder], tmp_path / "table.md", "md").read_text()
+    rows = [line for line in markdown.splitlines() if line.startswith("|")]
+    assert len(rows) == 2 + 3 + 2 + 3  # leaderboard of three, three pairs
+    assert all(line.count(" | ") == rows[0].count(" | ") for line in rows[:5])
+    assert "lbp & \\<b\\>svm\\</b\\>" in markdown
+    latex = write_tables([made.folder], tmp_path / "table.tex", "tex").read_text()
+    assert latex.count(r"\begin{table*}") == latex.count(r"\end{table*}") == 2
+    assert r"lbp \& \textless{}b\textgreater{}svm\textless{}/b\textgreater{}" in latex
+    assert r"hog\_svm" in latex
+    assert latex.isascii()
+    with pytest.raises(InputError, match="Unknown format 'docx'"):
+        write_tables([made.folder], tmp_path / "table.docx", "docx")
+
+
+def test_every_figure_is_a_file_of_its_own(made, tmp_path):
+    pytest.importorskip("resvg_py", reason="PNG figures need the extra 'figures'")
+    from PIL import Image
+
+    written = write_figures(made.folder, tmp_path / "figures")
+    names = {path.stem for path in written}
+    assert {"forest", "differences", "classes", "cost_fit", "confusion_cnn", "reliability_hog_svm", "loss_cnn"} <= names
+    for path in written:
+        if path.suffix == ".svg":
+            text = path.read_text()
+            ElementTree.fromstring(text)  # well formed, so a program for drawings can open it
+            assert "var(" not in text
+        else:
+            with Image.open(path) as picture:
+                assert min(picture.size) > 200
+                assert len(picture.convert("L").getcolors()) > 8  # something is drawn
+
+
+def test_png_without_the_extra_is_refused(made, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "resvg_py", None)
+    with pytest.raises(InputError, match=r"resvg_py.*figures"):
+        write_figures(made.folder, tmp_path / "figures")
+    assert not (tmp_path / "figures").exists()
+    assert write_figures(made.folder, tmp_path / "figures", png=False)
+
+
+def test_the_verdict_answers_the_question(made, run):
+    first, second = verdict(read_runs([made.folder])[0])
+    assert first.startswith("cnn is the most accurate, with ")
+    assert "of 160 test images" in first
+    assert "cnn" in second
+    assert "hog_svm" in second
+    assert "times as long for an image" in second
+    pairs = json.loads((run / "comparison.json").read_text())["pairs"]
+    change(run, pairs=[{**pair, "verdict": "cannot tell", "holm_p": 1.0} for pair in pairs])
+    first, second = verdict(read_runs([run])[0])
+    assert "cannot tell it from hog_svm and lbp & <b>svm</b>" in first
+    assert "cannot tell" in second
+
+
+def test_the_front_is_what_nobody_beats_in_both(made):
+    (run,) = read_runs([made.folder])
+    for price in PRICES:
+        known = [(price.of(e), -e.metric("accuracy").value, e.name) for e in run.entrants if price.of(e)]
+        beaten = {
+            name
+            for cost, loss, name in known
+            if any((c <= cost and loss_ < loss) or (c < cost and loss_ <= loss) for c, loss_, _ in known)
+        }
+        assert {entrant.name for entrant in front(run, price)} == {name for *_, name in known} - beaten
+
+
+def test_the_gallery_shows_what_it_says(made):
+    (run,) = read_runs([made.folder])
+    right = np.stack([entrant.predicted == run.labels for entrant in run.entrants])
+    found = {chapter.key: list(chapter.rows) for chapter in chapters(run)}
+    assert (right[:, found["disagree"]].any(axis=0) & ~right[:, found["disagree"]].all(axis=0)).all()
+    assert not right[:, found["confident"]].all(axis=0).any()
+    assert not right[:, found["nobody"]].any()
+    sure = np.max(
+        [np.where(entrant.predicted == run.labels, 0, entrant.confidence) for entrant in run.entrants], axis=0
+    )
+    assert sure.argmax() in found["confident"]
+    order = by_interest(run)
+    assert sorted(order.tolist()) == list(range(len(run.labels)))
+
+
+def test_reliability_bins_hold_every_row():
+    confidence = np.array([0.05, 0.1, 0.11, 0.95, 1.0])
+    bins = reliability_bins(confidence, np.array([True, False, True, True, False]))
+    assert [(one.count, one.accuracy) for one in bins] == [(2, 0.5), (1, 1.0), (2, 0.5)]
+    assert [one.confidence for one in bins] == pytest.approx([0.075, 0.11, 0.975])
+
+
+def test_shades_and_mistakes_of_a_confusion_matrix():
+    matrix = np.array([[9, 1, 0], [0, 0, 0], [3, 2, 95]])
+    levels = shade(matrix)
+    assert (levels[matrix == 0] == -1).all()
+    assert levels.max() < LEVELS
+    assert levels[2, 2] > levels[2, 0] >= levels[2, 1]
+    mistakes = [(one.true, one.predicted, one.count, one.share) for one in worst_mistakes(matrix)]
+    assert mistakes == [(2, 0, 3, 0.03), (2, 1, 2, 0.02), (0, 1, 1, 0.1)]
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (0.931, 0.938), (-31.2, 0.7), (1e-9, 2e-9)])
+def test_ticks_are_few_and_inside(low, high):
+    ticks = Scale(low, high, 0, 100).ticks(6)
+    assert 2 <= len(ticks) <= 7
+    assert all(low - 1e-9 * abs(low) <= tick <= high + 1e-9 * abs(high) for tick in ticks)
+    assert np.allclose(np.diff(ticks), ticks[1] - ticks[0])
+
+
+def test_names_of_points_do_not_cover_each_other():
+    points = [(100.0, 50.0), (104.0, 52.0), (108.0, 49.0), (300.0, 50.0)]
+    places = place_labels(points, [60.0] * 4, 0, 320)
+    boxes = [(x, y - 11, x + 60, y + 3) for x, y in places]
+    for index, one in enumerate(boxes):
+        assert one[2] <= 320
+        for other in boxes[:index]:
+            assert min(one[2], other[2]) <= max(one[0], other[0]) or min(one[3], other[3]) <= max(one[1], other[1])
+
+
+@pytest.mark.parametrize(
+    ("said", "wanted"),
+    [
+        (seconds(0.00042), "0.42 ms"),
+        (seconds(0.35), "350 ms"),
+        (seconds(35), "35 s"),
+        (seconds(250), "4.2 min"),
+        (seconds(None), "–"),
+        (size(900_000), "900 kB"),
+        (size(3_400_000), "3.4 MB"),
+        (shortened("a_rather_long_name.jpg", 12), "a_rathe….jpg"),
+    ],
+)
+def test_numbers_carry_their_units(said, wanted):
+    assert said == wanted
+
+
+def test_the_command_writes_all_formats(made, tmp_path):
+    def touchstone(*arguments):
+        command = [sys.executable, "-m", "toolkit", "report", *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=300)
+
+    for format in ("html", "md", "tex"):
+        done = touchstone(made.folder, "--format", format, "--out", tmp_path / f"report.{format}")
+        assert done.returncode == 0, done.stderr
+        assert (tmp_path / f"report.{format}").stat().st_size > 1000
+    for arguments, words in (((tmp_path,), "comparison.json"), ((made.folder, "--format", "pdf"), "pdf")):
+        done = touchstone(*arguments)
+        assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+        assert words in done.stderr
