@@ -125,3 +125,15 @@ def test_a_killed_duel_goes_on_with_the_contestants_not_yet_finished(tmp_path):
     assert done.stat().st_mtime_ns == written  # not fitted again
     assert set(json.loads((out / "comparison.json").read_text())["contestants"]) == {"pixels_svm", "cnn"}
     assert not list(out.glob("*.partial"))
+
+
+def test_the_cache_is_listed_and_cleared(tmp_path):
+    folder, cache = write_folder(tmp_path / "pets"), tmp_path / "cache"
+    arguments = ("--cache", cache, "--resamples", 100, "--out", tmp_path / "run")
+    assert touchstone("compare", folder, "pixels_svm", *arguments).returncode == 0
+    listed = touchstone("cache", "--cache", cache).stdout
+    assert "24 x 32 x 32 x 3" in listed
+    assert touchstone("cache", "--clear", "zzz", "--cache", cache).returncode == 2
+    assert touchstone("cache", "--cache", cache).stdout == listed
+    assert touchstone("cache", "--clear", "--cache", cache).stdout.startswith("Freed")
+    assert "32 x 32" not in touchstone("cache", "--cache", cache).stdout

@@ -3,7 +3,7 @@
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.exceptions import TyperException
@@ -23,6 +23,7 @@ Data = Annotated[
 ]
 ImageSize = Annotated[int | None, typer.Option(help="Bring every image to this many pixels a side.", min=1)]
 Seed = Annotated[int, typer.Option(help="Same seed, same splits, same fits, same intervals.")]
+Cache = Annotated[Path | None, typer.Option(help="Folder where decoded images are kept. [the user's cache folder]")]
 Confidence = Annotated[float, typer.Option(help="Of the intervals.", min=0.5, max=0.999)]
 Resamples = Annotated[int, typer.Option(help="Bootstrap resamples behind the intervals.", min=100)]
 
@@ -90,6 +91,11 @@ def compare(
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Leave out files that cannot be read, and list them.")
     ] = False,
+    fit: Annotated[str, typer.Option(help="Other proportions: crop, pad (with black) or squash.")] = "crop",
+    duplicates: Annotated[
+        str, typer.Option(help="Copies of a picture share a split: together; or ignore.")
+    ] = "together",
+    cache: Cache = None,
     epochs: Annotated[int | None, typer.Option(help="At most so many epochs for each network.", min=1)] = None,
     confidence: Confidence = 0.95,
     resamples: Resamples = 2000,
@@ -103,7 +109,9 @@ def compare(
     check_names(chosen)
     from toolkit.data import load
 
-    dataset = load(data, image_size, seed=seed, validation=validation, test=test, skip_bad=skip_bad)
+    parts = {"validation": validation, "test": test}
+    handling: dict[str, Any] = {"skip_bad": skip_bad, "fit": fit, "duplicates": duplicates, "cache": cache}
+    dataset = load(data, image_size, seed=seed, **parts, **handling)
     _wake_keras()
     from toolkit.comparison import compare as run_duel
     from toolkit.training import Recipe
@@ -117,8 +125,8 @@ def compare(
     if result.pairs:
         console.print(result.pair_table())
     console.print(result.verdict(), highlight=False, markup=False)
-    for name, reason in dataset.manifest.left_out:
-        console.print(f"left out: {name} ({reason})", highlight=False, markup=False)
+    for line in (*(f"left out: {name} ({why})" for name, why in dataset.manifest.left_out), *dataset.manifest.notes):
+        console.print(line, highlight=False, markup=False)
     from toolkit.report import keep_images, write_report
 
     keep_images(folder, dataset.test.images)
@@ -182,6 +190,41 @@ def evaluate(
     table = Table("metric", "value", "low", "high", title=f"{predictions}: {result.rows:,} images")
     for name, interval in result.metrics.items():
         table.add_row(name, *(f"{number:.4f}" for number in (interval.value, interval.low, interval.high)))
+    Console().print(table)
+
+
+@app.command("cache")
+def cache_(
+    clear: Annotated[bool, typer.Option("--clear", help="Remove the stores named, or all.")] = False,
+    keys: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY]...", help="Stores, by the start of their keys.")
+    ] = None,
+    cache: Cache = None,
+) -> None:
+    """Decoded images kept between runs: list them, or clear them."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from toolkit.data.cache import clear as empty
+    from toolkit.data.cache import default_cache, entries
+    from toolkit.errors import unknown
+
+    place = cache or default_cache()
+    found = entries(place)
+    chosen = {start: [entry.key for entry in found if entry.key.startswith(start)] for start in keys or ()}
+    for start, matching in chosen.items():
+        if not matching:
+            raise unknown("store", start, [entry.key[:12] for entry in found], hint="`touchstone cache` lists them.")
+    if clear:
+        print(f"Freed {empty(place, sum(chosen.values(), [])) / 1e6:,.1f} MB in {place}")
+        return
+    table = Table(title=str(place))
+    table.add_column("key", no_wrap=True)
+    for column in ("images", "MB", "built from"):
+        table.add_column(column, justify="right" if column == "MB" else "left")
+    for entry in found:
+        shape = " x ".join(map(str, entry.shape)) or "not finished"
+        table.add_row(entry.key[:12], shape, f"{entry.bytes / 1e6:,.1f}", entry.source)
     Console().print(table)
 
 
