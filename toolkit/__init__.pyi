@@ -10,6 +10,7 @@ from .data.audit import audit as audit
 from .errors import InputError as InputError
 from .evaluation import Evaluation as Evaluation
 from .evaluation import evaluate as evaluate
+from .pipeline import show_augmented as show_augmented
 from .runs import read_predictions as read_predictions
 from .training import KerasClassifier as KerasClassifier
 from .training import Recipe as Recipe

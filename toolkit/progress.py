@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import Protocol
 
 
@@ -35,7 +36,8 @@ def bar(description: str, total: float | None, show: bool = True) -> Iterator[Ad
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
     )
-    visible = show and (console.is_terminal or console.is_jupyter)
+    widgets = console.is_jupyter and find_spec("ipywidgets") is not None  # without them rich warns and draws nothing
+    visible = show and (console.is_terminal or widgets)
     with Progress(*columns, console=console, transient=True, disable=not visible) as progress:
         task = progress.add_task(description, total=total, note="")
 

@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from toolkit.data.audit.findings import Finding
 from toolkit.data.audit.measure import Pictures, Source
+from toolkit.data.dataset import SPLITS
 from toolkit.data.similar import groups as connected
 from toolkit.data.similar import near_pairs
 
@@ -42,8 +43,8 @@ def _describe(source: Source, rows: NDArray[np.int64], contents: int) -> list[Fi
     if len(labels) > 1:
         detail = f"one picture{'' if contents == 1 else ' (nearly)'} with {len(labels)} labels: {', '.join(labels)}"
         found.append(Finding("conflicting labels", "error", detail, names))
-    splits = [] if source.splits is None else [str(name) for name in np.unique(source.splits[rows]) if name]
+    splits = [] if source.splits is None else [name for name in SPLITS if name in source.splits[rows]]
     if len(splits) > 1:
-        detail = f"one picture{'' if contents == 1 else ' (nearly)'} in {' and '.join(reversed(splits))}"
+        detail = f"one picture{'' if contents == 1 else ' (nearly)'} in {' and '.join(splits)}"
         found.append(Finding("leak", "error", detail, names))
     return found
