@@ -3,7 +3,6 @@
 import gzip
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,12 @@ from toolkit.data import Dataset, Manifest, Split, fingerprint, joined, load
 from toolkit.data.dataset import SPLITS
 from toolkit.errors import InputError
 
-Writer = Callable[..., None]
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test fills the cache of the person who runs it."""
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setattr("platformdirs.user_cache_path", lambda _: folder)
 
 
 def picture(seed: int, height: int = 20, width: int = 24, grey: bool = False) -> Image.Image:
@@ -333,3 +337,43 @@ def test_joined_copies_what_does_not_lie_side_by_side() -> None:
     far = joined(whole.take(slice(10, 15)), whole.take(slice(0, 10)))
     np.testing.assert_array_equal(far.images, np.concatenate([IMAGES[10:15], IMAGES[:10]]))
     assert joined(whole, whole.take(slice(0, 0))).images is IMAGES
+
+
+def test_copies_never_straddle_drawn_splits_unless_told(tmp_path: Path) -> None:
+    root = tmp_path / "set"
+    write_classes(root, {"a": 40, "b": 40}, suffix=".jpg")
+    for number in range(30):
+        smooth = picture(number, 6, 8).resize((24, 20), Image.Resampling.BICUBIC)
+        smooth.save(root / "a" / f"original{number}.png")
+        (root / "a" / f"exact{number}.png").write_bytes((root / "a" / f"original{number}.png").read_bytes())
+        smooth.save(root / "b" / f"near{number}.jpg", quality=80)
+    together = load(root)
+    straddling = 0
+    for dataset in (together, load(root, duplicates="ignore")):
+        home = {name: split for split in SPLITS for name in getattr(dataset, split).names.tolist()}
+        trios = [{home[f"a/original{n}.png"], home[f"a/exact{n}.png"], home[f"b/near{n}.jpg"]} for n in range(30)]
+        straddling = sum(len(trio) > 1 for trio in trios)
+        assert (straddling == 0) == (dataset is together)
+    assert together.manifest.notes == (
+        "90 images are copies or near copies of others; those that are drawn share a split.",
+    )
+
+
+def test_copies_across_given_splits_stay_and_are_told(tmp_path: Path) -> None:
+    for name in ("train", "val", "test"):
+        write_classes(tmp_path / name, {"cat": 4, "dog": 5}, start=50 if name == "val" else 0)
+    dataset = load(tmp_path)
+    assert dataset.manifest.sizes == {"train": 9, "validation": 9, "test": 9}
+    assert dataset.manifest.notes[-1].startswith("18 images share a group or are copies across the given splits")
+
+
+def test_files_are_mapped_and_the_second_load_decodes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_classes(tmp_path, {"a": 9, "b": 9})
+    monkeypatch.setattr("toolkit.data.cache.IN_MEMORY", 0)
+    first = load(tmp_path)
+    assert isinstance(first.train.images, np.memmap)
+    check_contract(first)
+    monkeypatch.setattr("toolkit.data.store.decode", lambda *_: pytest.fail("decoded again"))
+    second = load(tmp_path)
+    np.testing.assert_array_equal(first.test.images, second.test.images)
+    assert first.manifest == second.manifest

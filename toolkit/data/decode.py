@@ -10,7 +10,6 @@ an animation or of pages the first counts.
 
 import io
 import struct
-import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile, UnidentifiedImageError
 
+from toolkit.data.quiet import quiet as quiet
 from toolkit.errors import InputError
 
 Pixels = NDArray[np.uint8]
@@ -29,6 +29,7 @@ Fit = Literal["crop", "pad", "squash"]
 FITS = ("crop", "pad", "squash")
 MAX_PIXELS = 100_000_000  # checked in the header, before any decoding: 100 megapixels are 300 MB as RGB
 ORIENTATION_TAG = 274
+PNG_EXIF = (b"eXIf", b"Raw profile type", b"XML:com.adobe.xmp")
 ALIKE = 1.05  # shrinking by less, the linear filter is the area filter to 0.2 of 255 on average, in a fifth of the time
 REDUCED = {
     1: 0,
@@ -61,21 +62,6 @@ class Decoded:
 
 class Unreadable(InputError):
     """Why these bytes are no picture; the caller knows the file's name."""
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Silence the decoders and keep OpenCV to the caller's threads. Once around the work: both are the process's."""
-    level, threads = cv2.utils.logging.getLogLevel(), cv2.getNumThreads()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    cv2.setNumThreads(1)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        cv2.utils.logging.setLogLevel(level)
-        cv2.setNumThreads(threads)
 
 
 def read_header(data: bytes) -> Header:
@@ -151,7 +137,7 @@ def _open(data: bytes) -> tuple[ImageFile.ImageFile, Header]:
         width, height = image.size
         if width * height > MAX_PIXELS:
             raise Unreadable(f"{width} x {height} pixels, more than the {MAX_PIXELS:,} allowed")
-        orientation = _orientation(image)
+        orientation = _orientation(image, data)
     if orientation >= 5:
         width, height = height, width
     return image, Header(name, image.mode, width, height, orientation)
@@ -182,7 +168,11 @@ def _reasons() -> Iterator[None]:
         raise Unreadable(f"broken data ({' '.join(str(error).split()) or type(error).__name__})") from error
 
 
-def _orientation(image: Image.Image) -> int:
+def _orientation(image: ImageFile.ImageFile, data: bytes) -> int:
+    if image.format == "PNG":  # may say it after its pixels: they are read first, but only if something is said
+        if not any(mark in data for mark in PNG_EXIF):
+            return 1
+        image.load()
     try:
         value = image.getexif().get(ORIENTATION_TAG, 1)
     except Exception:  # broken EXIF is no reason to refuse the pixels, and its parser raises many kinds

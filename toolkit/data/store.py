@@ -158,11 +158,7 @@ class _Builder:
             fact, picture = self._decoded(row)
             if picture is not None:
                 return fact.height, fact.width
-        reason = self._decoded(0)[0].reason
-        raise InputError(
-            f"Expected images that can be read. Received: {len(self.files)} that cannot, such as "
-            f"'{self.names[0]}': {reason}."
-        )
+        raise self._none_readable(self._decoded(0)[0].reason)
 
     def _offset(self, row: int) -> int:
         return HEAD + row * self.shape[0] * self.shape[1] * 3
@@ -176,7 +172,7 @@ class _Builder:
             advance(len(done))
             needed, free = self._offset(len(self.files) - len(done)), shutil.disk_usage(self.folder).free
             if needed > free:
-                raise OSError(errno.ENOSPC, f"{free / 1e9:.1f} GB free, {needed / 1e9:.1f} GB needed")
+                raise OSError(errno.ENOSPC, f"{free / 1e6:,.0f} MB free, {needed / 1e6:,.0f} MB needed")
             task = max(1, min(16, TASK_BYTES // (self._offset(1) - HEAD)))
             for piece in in_order(self._decode, chunks(len(self.files), task, start=len(done)), self.threads):
                 journal.write(b"".join(json.dumps(fact).encode("ascii") + b"\n" for fact in piece))
@@ -233,6 +229,12 @@ class _Builder:
         fact = Fact(known.size, header.format, header.mode, header.width, header.height, grey)
         return fact, np.ascontiguousarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3)))
 
+    def _none_readable(self, reason: str) -> InputError:
+        return InputError(
+            f"Expected images that can be read. Received: {len(self.files)} that cannot, such as "
+            f"'{self.names[0]}': {reason}."
+        )
+
     def _sizes_differ(self, row: int, fact: Fact) -> InputError:
         height, width = self.shape
         return InputError(
@@ -243,6 +245,8 @@ class _Builder:
     def _finish(self, found: list[Fact], settings: Mapping[str, Any]) -> None:
         """Drop the rows without a picture, and two channels if all are grey; then the array's head and the settings."""
         good = np.array([row for row, fact in enumerate(found) if not fact.reason], np.int64)
+        if not len(good):
+            raise self._none_readable(found[0].reason)
         channels = 1 if all(fact.grey for fact in found if not fact.reason) else 3
         path = self.folder / "images.npy"
         if channels == 1 or len(good) < len(found):
