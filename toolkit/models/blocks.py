@@ -47,6 +47,7 @@ def convolution(
     *,
     style: Style,
     activate: bool = True,
+    bias: bool | None = None,
     name: str | None = None,
 ) -> Any:
     """Convolution, normalisation, activation; named NAME_conv, NAME_norm and NAME_out, so that they can be reached.
@@ -65,7 +66,7 @@ def convolution(
         size,
         stride,
         "valid" if padded else "same",
-        use_bias=style.normalisation == "none",
+        use_bias=style.normalisation == "none" if bias is None else bias,
         kernel_initializer=style.kernel,
         name=named("conv"),
     )(tensor)

@@ -7,9 +7,7 @@ from typing import Any
 
 from toolkit.errors import InputError, unknown
 from toolkit.models.backbones import BACKBONES, Backbone
-from toolkit.models.hub import preset_weights, swin
 from toolkit.models.vit import encoder
-from toolkit.models.weights import load_weights
 
 LARGEST_ENLARGEMENT = 16  # times; beyond, one pixel would be more than a patch of the network
 POOLINGS = ("average", "maximum", "token")
@@ -142,6 +140,9 @@ def _network(name: str, row: Backbone, inputs: Any, tensor: Any, weights: str | 
     """The backbone's maps or tokens of `tensor`, which came from `inputs`; without head, filled."""
     import keras
 
+    from toolkit.models.hub import swin
+    from toolkit.models.weights import load_weights
+
     if row.fixed:
         outputs = encoder(tensor, **row.options) if row.build == "vit" else swin(tensor, name=name, **row.options)
         if weights is not None:
@@ -164,6 +165,9 @@ def _network(name: str, row: Backbone, inputs: Any, tensor: Any, weights: str | 
 
 def _fill(network: Any, name: str, row: Backbone, weights: str | Path) -> None:
     """Fill one of our own graphs from a file, a preset folder of KerasHub, or the preset that the row names."""
+    from toolkit.models.hub import preset_weights
+    from toolkit.models.weights import load_weights
+
     if weights != "imagenet" and not Path(weights).is_dir():
         return load_weights(network, Path(weights), name)
     if weights == "imagenet" and not row.preset:
@@ -194,8 +198,9 @@ def _offline(name: str, error: Exception, what: str) -> InputError:
 
 
 def _detached(model: Any) -> Any:
-    """The same network of layers that stand in no other graph: one that does would answer `layer.output` with the other's
-    tensor, and Grad-CAM would find no way from our input to it.
+    """The same network of layers that stand in no other graph.
+
+    One that does answers `layer.output` with the other's tensor: Grad-CAM would find no way from our input to it.
     """
     import keras
 

@@ -1,9 +1,11 @@
 """Plain stacks of 3 x 3 convolutions with 11 or 16 layers (Simonyan & Zisserman, ICLR 2015). It knows no data."""
 
+from pathlib import Path
 from typing import Any
 
 from toolkit.models.blocks import Style, convolution, head, logits
 from toolkit.models.parts import pixels
+from toolkit.models.transfer import transfer
 
 Stages = tuple[tuple[int, int], ...]  # (convolutions, filters) of each stage; a 2 x 2 maximum ends it
 VGG11: Stages = ((1, 64), (1, 128), (2, 256), (2, 512), (2, 512))
@@ -15,11 +17,13 @@ def vgg11(image_shape: tuple[int, int, int], classes: int, **options: Any) -> An
     return plain_network(image_shape, classes, stages=VGG11, **options)
 
 
-def vgg16(image_shape: tuple[int, int, int], classes: int, **options: Any) -> Any:
+def vgg16(image_shape: tuple[int, int, int], classes: int, *, weights: str | Path | None = None, **options: Any) -> Any:
     """Network (B, H, W, C) 0..255 -> float32 logits (B, classes): column D of the paper; options as `plain_network`.
 
-    `transfer("vgg16", ...)` is the one that takes published weights.
+    With `weights` it is the backbone of that name, which they are of, and the options are those of `transfer`.
     """
+    if weights is not None:
+        return transfer("vgg16", image_shape, classes, weights=weights, **options)
     return plain_network(image_shape, classes, stages=VGG16, **options)
 
 

@@ -1,0 +1,202 @@
+"""The networks from scratch: the papers' sizes, uint8 in and float32 logits out, saved and read back, able to learn."""
+
+import json
+import math
+
+import keras
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from zoo import DEEPER, QUICK, SIZES
+
+from toolkit.errors import InputError
+from toolkit.models import MODELS, SMALLEST, check_image_shape, feature_extractor
+from toolkit.models.blocks import Style
+from toolkit.models.capsule import capsnet, margin_loss
+from toolkit.models.layers import squash
+from toolkit.models.vit import patch_size
+
+
+def make_images(shape, rows=32, classes=4, seed=0):
+    """Noise of full range; each image a class by lot, so that only memory tells it."""
+    generator = np.random.default_rng(seed)
+    images = generator.integers(0, 256, (rows, *shape), dtype=np.uint8)
+    return images, generator.permutation(np.arange(rows) % classes)
+
+
+FAMILIES = [pytest.param(name, marks=[pytest.mark.slow] if name in DEEPER else []) for name in QUICK]
+
+
+def built(name, image_shape, classes=4, **options):
+    keras.utils.set_random_seed(0)
+    return MODELS[name](image_shape, classes, **(QUICK[name][0] | options))
+
+
+def outputs(model, images):
+    return keras.ops.convert_to_numpy(model(images, training=False))
+
+
+@pytest.mark.parametrize("row", SIZES, ids=lambda row: f"{row.name}-{row.parameters}")
+def test_the_paper_s_size(row, monkeypatch):
+    def zeros(self, shape, dtype=None):  # 138 million normal numbers would take most of the test's time
+        return keras.ops.zeros(shape, dtype)
+
+    monkeypatch.setattr(keras.initializers.VarianceScaling, "__call__", zeros)
+    model = MODELS[row.name](row.image_shape, row.classes, **row.options)
+    assert sum(math.prod(weight.shape) for weight in model.trainable_variables) == row.parameters
+    assert model.output_shape == (None, row.classes)
+
+
+@pytest.mark.jax
+@pytest.mark.parametrize("image_shape", [(40, 36, 1), (130, 128, 3)], ids=str)
+@pytest.mark.parametrize(
+    "name", ["resnet20_cbam", "resnet18", "wide_resnet_16_4", "vit_tiny", "convnext_atto", "capsnet"]
+)
+def test_pixels_of_any_size_in_and_logits_out(name, image_shape):
+    model = built(name, image_shape)
+    images, _ = make_images(image_shape, rows=2)
+    logits = outputs(model, images)
+    assert logits.shape == (2, 4)
+    assert logits.dtype == np.float32
+    assert np.isfinite(logits).all()
+    assert_allclose(outputs(model, images.astype(np.float32)), logits, atol=1e-6)
+    features = outputs(feature_extractor(model), images)
+    assert features.ndim == 2
+    assert np.isfinite(features).all()
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_saved_in_safe_mode_and_read_back(name, tmp_path):
+    model = built(name, (32, 32, 3))
+    assert not [layer for layer in model.layers if isinstance(layer, keras.Model | keras.layers.Normalization)]
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
+    images, _ = make_images((32, 32, 3), rows=2)
+    assert_allclose(outputs(again, images), outputs(model, images), atol=1e-6)
+    json.dumps(model.get_config(), default=str)
+
+
+@pytest.mark.parametrize("name", ["resnet20_se", "vit_tiny", "capsnet", "googlenet"])
+def test_logits_are_float32_under_mixed_precision(name):
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        logits = built(name, (32, 32, 3))(make_images((32, 32, 3), rows=2)[0], training=False)
+    finally:
+        keras.config.set_dtype_policy(before)
+    assert keras.backend.standardize_dtype(logits.dtype) == "float32"
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_overfits_32_images(name):
+    _, rate, most = QUICK[name]
+    images, labels = make_images((20, 20, 1))
+    model = built(name, (20, 20, 1))
+    loss = margin_loss if name == "capsnet" else keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Adam(rate), loss, jit_compile=False)
+    for _ in range(most // 10):
+        model.fit(images, labels, batch_size=32, epochs=10, verbose=0)
+        accuracy = np.mean(outputs(model, images).argmax(axis=1) == labels)
+        if accuracy == 1:
+            break
+    assert accuracy == 1
+
+
+@pytest.mark.parametrize("name", SMALLEST)
+def test_the_smallest_image_is_taken_and_the_next_smaller_refused(name):
+    side = SMALLEST[name]
+    check_image_shape(name, (side, side + 3, 1))
+    assert built(name, (side, side + 3, 1)).output_shape == (None, 4)
+    with pytest.raises(InputError, match=rf"{side} x {side} pixels or more.*Received: {side - 1} x 40") as caught:
+        check_image_shape(name, (side - 1, 40, 3))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("normalisation", ["batch", "group", "layer", "none"])
+@pytest.mark.parametrize(("activation", "initialiser"), [("gelu", "he"), ("tanh", "glorot")])
+def test_style_is_a_matter_of_options(normalisation, activation, initialiser):
+    style = {"normalisation": normalisation, "activation": activation, "initialiser": initialiser}
+    model = MODELS["resnet20"]((16, 16, 1), 3, depth=0.2, dropout=0.1, **style)
+    kinds = {type(layer).__name__ for layer in model.layers}
+    norms = {"BatchNormalization", "GroupNormalization", "LayerNormalization"}
+    wanted = {"batch": "BatchNormalization", "group": "GroupNormalization", "layer": "LayerNormalization"}
+    assert kinds & norms == ({wanted[normalisation]} if normalisation != "none" else set())
+    assert {layer.activation.__name__ for layer in model.layers if hasattr(layer, "activation")} == {
+        activation,
+        "linear",
+    }
+    kernel = model.get_layer("stage1_1a_conv").kernel_initializer
+    assert isinstance(
+        kernel, {"he": keras.initializers.HeNormal, "glorot": keras.initializers.GlorotUniform}[initialiser]
+    )
+
+
+@pytest.mark.parametrize(
+    ("wrong", "nearest"),
+    [({"activation": "rellu"}, "relu"), ({"normalisation": "bach"}, "batch"), ({"initialiser": "hee"}, "he")],
+)
+def test_an_unknown_style_is_refused_with_the_nearest(wrong, nearest):
+    with pytest.raises(InputError, match=f"Did you mean '{nearest}'"):
+        Style(**wrong)
+
+
+def test_stochastic_depth_drops_whole_residuals_of_some_images_in_training_only():
+    model = MODELS["wide_resnet_16_4"]((8, 8, 1), 2, width=8, depth=0.9)
+    images = np.repeat(make_images((8, 8, 1), rows=1)[0], 64, axis=0)
+    assert np.ptp(outputs(model, images), axis=0).max() < 1e-5
+    dropping = keras.Model(
+        model.input, [model.get_layer("stage3_2_sum").output, model.get_layer("stage3_2_sum").input[1]]
+    )
+    summed, shortcut = (keras.ops.convert_to_numpy(part) for part in dropping(images, training=True))
+    dropped = np.abs(summed - shortcut).reshape(64, -1).max(axis=1) == 0
+    assert 0.7 < dropped.mean() < 1  # 0.9 of 64, by lot
+
+
+@pytest.mark.parametrize(
+    ("side", "patch"), [(8, 2), (28, 4), (32, 4), (55, 4), (64, 8), (111, 8), (112, 16), (224, 16)]
+)
+def test_patches_fit_the_image(side, patch):
+    assert patch_size((side, side, 3)) == patch
+
+
+def test_a_patch_larger_than_the_image_is_refused():
+    with pytest.raises(InputError, match=r"at most 12 pixels.*Received: 16"):
+        MODELS["vit_tiny"]((12, 30, 1), 2, patch=16)
+
+
+@pytest.mark.jax
+def test_a_capsule_s_length_is_the_sigmoid_of_its_logit():
+    model = capsnet((20, 20, 1), 3, filters=8, capsules=2)
+    images, _ = make_images((20, 20, 1), rows=5)
+    inside = keras.Model(model.input, [model.get_layer("routing").output, model.output])
+    capsules, logits = inside(images, training=False)
+    lengths = np.linalg.norm(keras.ops.convert_to_numpy(squash(capsules)), axis=-1)
+    assert_allclose(lengths, 1 / (1 + np.exp(-keras.ops.convert_to_numpy(logits))), rtol=1e-2, atol=1e-6)  # the 1e-7
+    assert (lengths < 1).all()
+
+
+@pytest.mark.jax
+def test_the_margin_loss_is_equation_4():
+    lengths = np.array([[0.95, 0.05, 0.3], [0.5, 0.95, 0.1]])
+    logits = np.log(lengths / (1 - lengths)).astype(np.float32)
+    expected = [0.5 * 0.2**2, 0.4**2 + 0.5 * 0.85**2]  # by hand, labels 0 and 0
+    by_label = keras.ops.convert_to_numpy(margin_loss(keras.ops.array([0, 0]), logits))
+    by_share = keras.ops.convert_to_numpy(margin_loss(keras.ops.array([[1.0, 0, 0], [1, 0, 0]]), logits))
+    assert_allclose(by_label, expected, atol=1e-6)
+    assert_allclose(by_share, expected, atol=1e-6)
+
+
+def test_the_reconstruction_joins_the_loss_in_training_only():
+    images, _ = make_images((20, 20, 1), rows=6)
+    model = capsnet((20, 20, 1), 3, filters=8, capsules=2, reconstruction=0.01)
+    model(images, training=False)
+    assert not model.losses
+    trained = model(images, training=True)
+    assert len(model.losses) == 1
+    # sigmoid of almost nothing is 0.5 everywhere: 0.01 * the sum over 400 pixels of (0.5 - x)**2
+    guess = 0.01 * ((0.5 - images / 255) ** 2).sum(axis=(1, 2, 3)).mean()
+    assert_allclose(float(model.losses[0]), guess, rtol=0.1)
+    assert_allclose(keras.ops.convert_to_numpy(trained), outputs(model, images), atol=1e-5)
+    assert not [
+        weight for weight in capsnet((20, 20, 1), 3, reconstruction=0).weights if "reconstruction" in weight.path
+    ]
