@@ -1,6 +1,7 @@
 """The command `touchstone`: parses, calls, prints; no logic, and no TensorFlow before the arguments are right."""
 
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -119,7 +120,10 @@ def compare(
     recipe = Recipe(epochs=epochs) if epochs else Recipe()
     contestants = {name: contestant(name, dataset.image_shape, seed=seed, recipe=recipe) for name in chosen}
     folder = out or Path("runs") / (Path(data).resolve().stem if Path(data).exists() else data.replace(":", "_"))
-    result = run_duel(contestants, dataset, out=folder, seed=seed, confidence=confidence, resamples=resamples)
+    command = shlex.join(["touchstone", *sys.argv[1:]])
+    result = run_duel(
+        contestants, dataset, out=folder, seed=seed, confidence=confidence, resamples=resamples, command=command
+    )
     console = Console()
     console.print(result.table())
     if result.pairs:

@@ -60,6 +60,7 @@ class Comparison:
     seed: int
     confidence: float
     resamples: int
+    command: str = ""  # that made it, where it was one
 
     def ranked(self) -> list[Outcome]:
         """Outcomes, the most accurate first; ties by log loss."""
@@ -76,6 +77,7 @@ class Comparison:
             "seed": self.seed,
             "confidence": self.confidence,
             "resamples": self.resamples,
+            "command": self.command,
             "contestants": {name: outcome.to_dict() for name, outcome in self.outcomes.items()},
             "pairs": [pair.to_dict() for pair in self.pairs],
             "groups": self.letters,
@@ -171,12 +173,13 @@ def compare(
     confidence: float = 0.95,
     resamples: int = 2000,
     show_progress: bool = True,
+    command: str = "",
 ) -> Comparison:
     """Fit every contestant on the training and validation rows, judge all of them on the test rows.
 
     Nothing is chosen here, so the validation rows train too. Contestants are fitted in place. With `out`, each finished
     contestant is written to the folder at once; the same call goes on with those not yet finished, another is refused.
-    `seed` is that of the bootstrap; contestants carry their own.
+    `seed` is that of the bootstrap; contestants carry their own. `command` is written down, for whoever runs it again.
     """
     if not contestants:
         raise InputError("Expected at least one contestant. Received none.")
@@ -220,7 +223,7 @@ def compare(
         outcomes[name] = Outcome(name, folders[name], evaluation, settings=identity["contestants"][name], **costs)
     pairs = tuple(compare_pairs(labels, by_name, confidence=confidence, resamples=resamples, seed=seed))
     accuracies = {name: outcome.evaluation["accuracy"].value for name, outcome in outcomes.items()}
-    comparison = Comparison(outcomes, pairs, groups(accuracies, pairs), data, seed, confidence, resamples)
+    comparison = Comparison(outcomes, pairs, groups(accuracies, pairs), data, seed, confidence, resamples, command)
     if folder is not None:
         runs.write_json(folder / "comparison.json", comparison.to_dict())
     return comparison

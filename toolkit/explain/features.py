@@ -24,7 +24,7 @@ def hog_glyphs(
 def lbp_codes(images: Images, *, points: int = 8, radius: float = 1.0) -> Maps:
     """What LBP sees: each pixel's uniform pattern code over `points` + 1, computed by scikit-image on the grey image.
 
-    The code is the number of neighbours that are not darker, 0 at a bright spot; 1 are all patterns that are not uniform.
+    The code is the number of neighbours that are not darker, 0 at a bright spot; patterns that are not uniform are 1.
     """
     from skimage.color import rgb2gray
     from skimage.feature import local_binary_pattern
