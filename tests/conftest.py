@@ -1,4 +1,4 @@
-"""What every test shares: a cache folder of the session's own, so that no test sees another session's decoded images."""
+"""What every test shares: a cache folder of the session's own, so that none sees another session's decoded images."""
 
 import os
 import tempfile

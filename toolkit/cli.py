@@ -220,7 +220,9 @@ def cache_(
         if not matching:
             raise unknown("store", start, [entry.key[:12] for entry in found], hint="`touchstone cache` lists them.")
     if clear:
-        print(f"Freed {empty(place, sum(chosen.values(), [])) / 1e6:,.1f} MB in {place}")
+        print(
+            f"Freed {empty(place, [key for matching in chosen.values() for key in matching]) / 1e6:,.1f} MB in {place}"
+        )
         return
     table = Table(title=str(place))
     table.add_column("key", no_wrap=True)
