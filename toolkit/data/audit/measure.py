@@ -1,7 +1,7 @@
 """One pass over all pictures: what each file says and how each picture looks, as columns. It judges nothing.
 
 Files are read once, decoded in parallel and at reduced size, and forgotten: what stays of a picture is a row of some
-400 bytes and a thumbnail of 256.
+150 bytes and a thumbnail of 256.
 """
 
 import hashlib

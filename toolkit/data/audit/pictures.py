@@ -1,7 +1,8 @@
 """Faults of single pictures: unreadable, misnamed, blank, dark, washed out, blurred, of odd size. It compares no two.
 
-The limits were set so that none of 2,265 real photographs, flowers, hand signs and steel surfaces is blamed for its
-look; cleanvision, which asks the same questions, decodes every picture whole and in one process a file.
+The limits were set so that none of 2,080 real pictures (photographs, flowers, hand signs, steel surfaces) is blamed for
+its look, and every photograph among them is found that a Gaussian filter of 8 pixels blurred. cleanvision asks much the
+same of pictures, but nothing about labels, splits or suffixes, and `benchmarks/audit.py` shows what it costs in time.
 """
 
 import os
