@@ -1,55 +1,82 @@
-"""Runs a Keras layer over any number of images, a block at a time, compiled once a shape. It knows no feature."""
+"""Runs array functions over any number of images, a block at a time, compiled once a shape. It knows no feature."""
 
+import os
 from collections.abc import Callable
-from functools import lru_cache
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
-PIXELS_PER_BLOCK = 2**19  # of all channels: small enough for the caches, large enough to hide the cost of a call
+VALUES_PER_BLOCK = 2**19  # pixels times channels: small enough for the caches, large enough to hide the cost of a call
 
 
-def apply_in_blocks(layer: keras.layers.Layer, images: NDArray[Any]) -> NDArray[Any]:
-    """(N, H, W, C) -> what `layer` answers for each image, joined; `images` may be a memory map, read a block at a time.
+class Program:
+    """Functions of a batch, one after the other, each compiled by XLA, that answer for a whole array of images.
 
-    All blocks have one shape (the last is filled up with zeros), so that one compilation serves any N; sets smaller
-    than a block use the next power of two.
+    What a later stage reads more than once is worth a stage of its own: inside one program XLA on a CPU would compute
+    it again for every reader.
     """
-    if images.ndim != 4:
-        raise ValueError(f"Expected images as (N, H, W, C). Received: {images.dtype} {images.shape}.")
-    function = _compiled(layer)
-    rows = _rows_of_block(len(images), int(np.prod(images.shape[1:])))
-    answer: NDArray[Any] | None = None
-    for start in range(0, max(len(images), 1), rows):
-        block = np.asarray(images[start : start + rows])
-        valid = len(block)
-        if valid < rows:
-            block = np.concatenate([block, np.zeros((rows - valid, *images.shape[1:]), images.dtype)])
-        values = function(block)
-        if answer is None:
-            answer = np.empty((len(images), *values.shape[1:]), values.dtype)
-        answer[start : start + valid] = values[:valid]
-    return answer  # type: ignore[return-value]
+
+    def __init__(self, *stages: Callable[[Any], Any]) -> None:
+        self.stages = [_compiled(stage) for stage in stages]
+
+    def __call__(self, images: NDArray[Any]) -> NDArray[Any]:
+        """(N, H, W, C), N >= 0, possibly a memory map that is read a block at a time -> the answers, (N, ...).
+
+        All blocks have one shape (the last is filled up with zeros), so that one compilation serves any N; a set
+        smaller than a block takes the next power of four. Blocks run on all cores; an interrupt waits for those
+        under way.
+        """
+        shape = getattr(images, "shape", ())
+        if len(shape) != 4 or 0 in shape[1:]:
+            raise ValueError(
+                f"Expected images as (N, H, W, C). Received: {getattr(images, 'dtype', type(images))} {shape}."
+            )
+        size = _block_size(len(images), int(np.prod(shape[1:])))
+        first = self._answer(images[:size], size)
+        answers = np.empty((len(images), *first.shape[1:]), first.dtype)
+        answers[:size] = first
+
+        def fill(start: int) -> None:
+            answers[start : start + size] = self._answer(images[start : start + size], size)
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            for _ in pool.map(fill, range(size, len(images), size)):
+                pass
+        return answers
+
+    def _answer(self, images: NDArray[Any], size: int) -> NDArray[Any]:
+        missing = size - len(images)
+        block = np.pad(images, ((0, missing), (0, 0), (0, 0), (0, 0))) if missing else np.ascontiguousarray(images)
+        for stage in self.stages:
+            block = stage(block)
+        return keras.ops.convert_to_numpy(block)[: len(images)]
 
 
-def _rows_of_block(images: int, pixels: int) -> int:
-    full = 2 ** max(0, int(np.log2(max(1, PIXELS_PER_BLOCK // pixels))))
-    return min(full, 2 ** int(np.ceil(np.log2(max(images, 1)))))
+def _block_size(images: int, values: int) -> int:
+    largest = 2 ** int(np.log2(max(1, VALUES_PER_BLOCK // values)))
+    return min(largest, 4 ** int(np.ceil(np.log2(max(1, images)) / 2)))
 
 
-@lru_cache(maxsize=64)
-def _compiled(layer: keras.layers.Layer) -> Callable[[NDArray[Any]], NDArray[Any]]:
-    """One XLA program a shape on TensorFlow and JAX: fused elementwise code is 4 times as fast as single kernels."""
+def _compiled(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
-        graph = tf.function(layer, jit_compile=True, autograph=False)
-        return lambda block: graph(tf.constant(block)).numpy()
+        graph = tf.function(function, jit_compile=True, autograph=False)
+        programs: dict[Any, Any] = {}  # by shape: TensorFlow would warn of every fifth shape, though all are wanted
+
+        def run(batch: Any) -> Any:
+            tensor = tf.convert_to_tensor(batch)
+            shape = (*tensor.shape, tensor.dtype)
+            if shape not in programs:
+                programs[shape] = graph.get_concrete_function(tf.TensorSpec(tensor.shape, tensor.dtype))
+            return programs[shape](tensor)
+
+        return run
     if keras.backend.backend() == "jax":
         import jax
 
-        program = jax.jit(layer)
-        return lambda block: np.asarray(program(block))
-    return lambda block: keras.ops.convert_to_numpy(layer(block))
+        return jax.jit(function)
+    return function

@@ -1,4 +1,4 @@
-"""HOG, LBP and raw pixels as scikit-learn transformers of uint8 images. They know no classifier and learn nothing but the shape.
+"""HOG, LBP and raw pixels as scikit-learn transformers of uint8 images. They learn the shape, and know no classifier.
 
 `fit` needs no Keras and looks at the shape alone, so one blank image tells early whether a size will do.
 """
@@ -16,8 +16,8 @@ from baselines.grid import hog_grid, lbp_cell, pair
 class HOGFeatures(TransformerMixin, BaseEstimator):
     """uint8 (N, H, W, C) -> float32 (N, D) by `baselines.hog.hog_features`, whose parameters these are.
 
-    `pixels_per_cell=None` takes cells of a `cells_across`-th of the shorter side, rounded, but never under 4 pixels. What was
-    taken stands in `pixels_per_cell_` after `fit`, the image shape in `image_shape_`.
+    `pixels_per_cell=None` takes cells of a `cells_across`-th of the shorter side, rounded, but never under 4 pixels.
+    What was taken stands in `pixels_per_cell_` after `fit`, the image shape in `image_shape_`.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class LBPFeatures(TransformerMixin, BaseEstimator):
     def fit(self, images: NDArray[np.uint8], labels: Any = None) -> Self:
         """Remember the shape (H, W, C); a ValueError when the grid is finer than the image."""
         shape = _checked(images).shape[1:]
-        lbp_cell(*shape[:2], pair("grid", self.grid))
+        lbp_cell(shape[0], shape[1], pair("grid", self.grid))
         self.image_shape_ = shape
         return self
 
@@ -109,7 +109,7 @@ class PixelFeatures(TransformerMixin, BaseEstimator):
 
 
 def _checked(images: Any, expected_shape: tuple[int, ...] | None = None) -> NDArray[np.uint8]:
-    """Return images if they are uint8 (N, H, W, C), C 1 or 3, and of the shape seen in fit; else a ValueError saying what came."""
+    """Return images if they are uint8 (N, H, W, C), C 1 or 3, and of the shape seen in fit; else say what came."""
     dtype, shape = getattr(images, "dtype", type(images).__name__), tuple(getattr(images, "shape", ()))
     if dtype != np.uint8 or len(shape) != 4 or shape[3] not in (1, 3):
         raise ValueError(f"Expected images as uint8 (N, H, W, C) with 1 or 3 channels. Received: {dtype} {shape}.")

@@ -13,7 +13,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from baselines.blocks import apply_in_blocks
+from baselines.blocks import Program
 from baselines.grid import hog_grid, pair
 
 BLOCK_NORMS = ("L1", "L1-sqrt", "L2", "L2-Hys")
@@ -22,12 +22,13 @@ EPSILON = 1e-5  # scikit-image's, added to a block's norm
 
 @keras.saving.register_keras_serializable(package="baselines")
 class HOG(keras.layers.Layer):
-    """uint8 or float (B, H, W, C), 0..255 -> float32 (B, D), D = block rows * block columns * cells in a block * orientations.
+    """uint8 or float (B, H, W, C), 0..255 -> float32 (B, D).
 
-    Parameters and answer are those of `skimage.feature.hog`: of several channels each pixel takes the one of the
-    greatest gradient, and pixels beyond the last whole cell are left out. `padding` (ours) first mirrors so many
-    pixels at each side. For uint8 images without `transform_sqrt` every pixel falls into the same bin as in
-    scikit-image; otherwise an angle exactly on a bin's edge may fall to either side in float32.
+    D = block rows * block columns * cells in a block * orientations. Parameters and answer are those of
+    `skimage.feature.hog`: of several channels each pixel takes the one of the greatest gradient, and pixels beyond the
+    last whole cell are left out. `padding` (ours) first mirrors so many pixels at each side. On uint8 images without
+    `transform_sqrt` every gradient falls into the same bin as in scikit-image; otherwise one that lies on a bin's edge
+    may fall to either side, for float32 rounds where float64 does not.
     """
 
     def __init__(
@@ -40,7 +41,7 @@ class HOG(keras.layers.Layer):
         padding: int = 0,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(**{"dtype": "float32", **kwargs})
         if block_norm not in BLOCK_NORMS:
             raise ValueError(f"Expected block_norm as one of {', '.join(BLOCK_NORMS)}. Received: {block_norm!r}.")
         if orientations < 1 or padding < 0:
@@ -96,12 +97,12 @@ def hog_features(
 ) -> NDArray[np.float32]:
     """uint8 or float (N, H, W, C), 0..255 -> float32 (N, D) as `HOG` gives it, in blocks of bounded memory."""
     cell, block = pair("pixels_per_cell", pixels_per_cell), pair("cells_per_block", cells_per_block)
-    return apply_in_blocks(_layer(orientations, cell, block, block_norm, transform_sqrt, padding), images)
+    return _program(orientations, cell, block, block_norm, transform_sqrt, padding)(images)
 
 
 @lru_cache(maxsize=32)
-def _layer(*settings: Any) -> HOG:
-    return HOG(*settings, dtype="float32")
+def _program(*settings: Any) -> Program:
+    return Program(HOG(*settings).call)
 
 
 def _dominant(pixels: Any) -> tuple[Any, Any]:
@@ -152,7 +153,7 @@ def _beyond(rows: Any, columns: Any, degrees: float) -> Any:
     edge = float(np.float32(degrees))  # scikit-image holds its edges in float32
     if math.isclose(edge, 90):
         return columns <= 0
-    slope = float(np.float32(1.0)) if math.isclose(edge, 45) else math.tan(math.radians(edge))
+    slope = math.tan(math.radians(edge))
     return rows >= columns * slope if edge < 90 else rows <= columns * slope
 
 
@@ -165,7 +166,7 @@ def _cell_means(vote: Any, cells: tuple[int, int], pixels_per_cell: tuple[int, i
 
 
 def _normalised_blocks(cells: Any, blocks: tuple[int, int], cells_per_block: tuple[int, int], norm: str) -> Any:
-    """(B, cell rows, cell columns, orientations) -> (B, D): each block of cells divided by its norm, blocks in reading order."""
+    """(B, cell rows, cell columns, orientations) -> (B, D): blocks in reading order, each divided by its norm."""
     rows, columns = blocks
     shifted = [
         cells[:, row : row + rows, column : column + columns]

@@ -1,4 +1,4 @@
-"""Support vector machines on classical features: plain scikit-learn Pipelines from uint8 images to calibrated probabilities."""
+"""Support vector machines on classical features: scikit-learn Pipelines from uint8 images to calibrated probabilities."""
 
 from typing import Any, Self
 
@@ -18,7 +18,7 @@ KERNELS = ("linear", "rbf")
 
 
 class CalibratedSVM(ClassifierMixin, BaseEstimator):
-    """An SVM whose decision values become probabilities by one temperature, learned on out-of-fold rows of its training rows.
+    """An SVM whose decision values become probabilities by one temperature, learned on out-of-fold training rows.
 
     After `fit`: `classes_`, and `folds_`, which is `folds` unless the smallest class has fewer rows.
     """
