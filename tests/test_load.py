@@ -14,13 +14,6 @@ from toolkit.data.dataset import SPLITS
 from toolkit.errors import InputError
 
 
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test fills the cache of the person who runs it."""
-    folder = tmp_path_factory.mktemp("cache")
-    monkeypatch.setattr("platformdirs.user_cache_path", lambda _: folder)
-
-
 def picture(seed: int, height: int = 20, width: int = 24, grey: bool = False) -> Image.Image:
     shape = (height, width) if grey else (height, width, 3)
     return Image.fromarray(np.random.default_rng(seed).integers(0, 256, shape, np.uint8))

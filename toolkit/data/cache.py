@@ -15,7 +15,7 @@ import numpy as np
 import platformdirs
 from numpy.typing import NDArray
 
-from toolkit.data.content import chunks
+from toolkit.data.content import chunks, release
 
 IN_MEMORY = 256 * 2**20  # bytes: what is smaller is gathered there, what is larger in a file beside the store
 TASK_BYTES = 16 * 2**20
@@ -82,6 +82,7 @@ def _gathered_on_disk(images: NDArray[np.uint8], order: NDArray[np.int64], folde
             np.lib.format.write_array_header_1_0(file, header)
             for piece in chunks(len(order), max(1, TASK_BYTES // images[:1].nbytes)):
                 file.write(images[order[piece.start : piece.stop]].data)
+                release(images)
         found = np.load(partial, mmap_mode="r")
         Path(partial).replace(path)
     except BaseException:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import mmap
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -47,6 +48,13 @@ def chunks(rows: int, size: int, start: int = 0) -> Iterator[range]:
     """The rows from `start` on, in ranges of at most `size`: one task for many small files costs less than many."""
     for first in range(start, rows, size):
         yield range(first, min(rows, first + size))
+
+
+def release(array: object) -> None:
+    """Let go of a memory map's pages that were read: the system keeps them cached, but they count as ours no more."""
+    mapping = getattr(array, "_mmap", None)
+    if isinstance(mapping, mmap.mmap) and hasattr(mapping, "madvise"):
+        mapping.madvise(mmap.MADV_DONTNEED)
 
 
 def read_bytes(path: Path) -> bytes:

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.data.content import chunks, in_order
+from toolkit.data.content import chunks, in_order, release
 from toolkit.progress import bar
 
 SIDE = 16
@@ -38,6 +38,7 @@ def thumbnails(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
         found = [np.empty((0, SIDE, SIDE), np.uint8)]
         for piece in in_order(look, chunks(len(images), 64), threads=2):
             found.append(piece)
+            release(images)
             advance(len(piece))
     return np.concatenate(found)
 
@@ -67,10 +68,12 @@ def equal_pairs(images: NDArray[np.uint8], thumbs: NDArray[np.uint8]) -> Pairs:
     _, inverse, counts = np.unique(keys, return_inverse=True, return_counts=True)
     first: dict[bytes, int] = {}
     pairs = []
-    for row in np.flatnonzero(counts[inverse] > 1).tolist():
-        digest = hashlib.sha256(np.ascontiguousarray(images[row]).tobytes()).digest()
+    for count, row in enumerate(np.flatnonzero(counts[inverse] > 1).tolist()):
+        digest = hashlib.sha256(np.ascontiguousarray(images[row]).data).digest()
         if first.setdefault(digest, row) != row:
             pairs.append((first[digest], row))
+        if count % 64 == 63:
+            release(images)
     return np.array(pairs, np.int64).reshape(-1, 2)
 
 
