@@ -1,17 +1,32 @@
 """Pairs: the exact test against published numbers, Holm, letters, and verdicts that do not cry wolf."""
 
 import json
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.datasets import make_moons
+from sklearn.model_selection import RepeatedStratifiedKFold, cross_val_score
+from sklearn.svm import SVC
 from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 from statsmodels.stats.multitest import multipletests
 
 from toolkit.errors import InputError
-from toolkit.evaluation import Pair, compare_pair, compare_pairs, groups
-from toolkit.evaluation.paired import holm, mcnemar, smallest_difference
+from toolkit.evaluation import (
+    Pair,
+    cochran_q,
+    compare_metric,
+    compare_pair,
+    compare_pairs,
+    compare_recipes,
+    groups,
+    point_metrics,
+    sampled,
+)
+from toolkit.evaluation.recipes import corrected_t
+from toolkit.evaluation.significance import cochran, holm, mcnemar, smallest_difference, tango
 
 
 def answers(labels, correct):
@@ -33,9 +48,44 @@ def test_mcnemar_equals_statsmodels(only_a, only_b):
     assert mcnemar(only_a, only_b) == pytest.approx(min(1, expected), abs=1e-12)
 
 
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
-def test_holm_equals_statsmodels(p_values):
+@pytest.mark.parametrize("seed", range(4))
+def test_holm_equals_statsmodels(seed):
+    p_values = np.round(np.random.default_rng(seed).random(9) ** 3, 2)  # with ties
     assert holm(p_values) == pytest.approx(multipletests(p_values, method="holm")[1].tolist(), abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("table", "exact", "mid", "low", "high"),
+    [
+        ((1, 1, 7, 12), 0.0703, 0.0391, -0.5172, -0.0260),
+        ((59, 6, 16, 80), 0.052479, 0.034690, -0.1240, -0.0054),
+    ],
+)
+def test_paired_proportions_give_the_published_numbers(table, exact, mid, low, high):
+    """Airway hyper-responsiveness before and after transplantation, complete response before and after consolidation.
+
+    Fagerland, Lydersen and Laake (2013, doi:10.1186/1471-2288-13-91, and 2014); to more digits their R package
+    contingencytables.
+    """
+    both, only_a, only_b, neither = table
+    assert mcnemar(only_a, only_b) == pytest.approx(exact, abs=5e-5)
+    assert mcnemar(only_a, only_b, mid=True) == pytest.approx(mid, abs=5e-5)
+    pair = compare_pair(*contestants(both, only_a, only_b, neither))
+    assert (pair.low, pair.high) == pytest.approx((low, high), abs=5e-5)
+    assert (pair.p, pair.mid_p) == (mcnemar(only_a, only_b), mcnemar(only_a, only_b, mid=True))
+
+
+@given(st.integers(0, 30), st.integers(0, 30), st.integers(0, 30))
+def test_tango_inverts_the_score_test(only_a, only_b, others):
+    rows = only_a + only_b + others
+    if rows == 0:
+        return
+    interval, mirrored = tango(only_a, only_b, rows), tango(only_b, only_a, rows)
+    assert (mirrored.low, mirrored.high) == pytest.approx((-interval.high, -interval.low), abs=1e-7)
+    table = [[0, only_a], [only_b, 0]]
+    p = statsmodels_mcnemar(table, exact=False, correction=False).pvalue if only_a + only_b else 1
+    if abs(p - 0.05) > 1e-6:
+        assert (interval.low > 1e-9 or interval.high < -1e-9) == (p < 0.05)
 
 
 @given(st.integers(0, 80))
@@ -59,14 +109,29 @@ def test_five_rows_can_show_no_difference():
 
 
 @pytest.mark.jax
-def test_a_clear_difference_and_none():
-    better = compare_pair(*contestants(50, 30, 5, 15), names=("cnn", "hog_svm"))
+@pytest.mark.parametrize("method", ["score", "percentile", "bca"])
+def test_a_clear_difference_and_none(method):
+    better = compare_pair(*contestants(50, 30, 5, 15), method=method)
     assert (better.difference, better.only_a, better.only_b) == (0.25, 30, 5)
-    assert 0 < better.low < 0.25 < better.high < 0.5
-    assert better.verdict == "cnn is better"
-    assert compare_pair(*contestants(50, 5, 30, 15), names=("cnn", "hog_svm")).verdict == "hog_svm is better"
+    assert 0.1 < better.low < 0.25 < better.high < 0.4
+    assert better.verdict == "a is better"
+    assert compare_pair(*contestants(50, 5, 30, 15), method=method).verdict == "b is better"
     same = compare_pair(*contestants(90, 0, 0, 10))
     assert (same.p, same.difference, same.verdict, same.better) == (1, 0, "cannot tell", None)
+    assert same.low < 0 < same.high  # though no row is in dispute
+
+
+def test_a_lead_within_few_clusters_proves_little():
+    arrays = contestants(50, 30, 5, 15)
+    order = np.random.default_rng(0).permutation(100)
+    alone = compare_pair(*arrays, design=sampled(clusters=order))
+    expected = statsmodels_mcnemar([[0, 30], [5, 0]], exact=False, correction=False)
+    assert alone.p == pytest.approx(expected.pvalue)
+    assert alone.verdict == "a is better"
+    patients = np.repeat([0, 1, 2, 3], [50, 30, 5, 15])  # one patient holds all that only a got right
+    pair = compare_pair(*arrays, design=sampled(clusters=patients))
+    assert pair.verdict == "cannot tell"
+    assert pair.low < 0 < pair.high
 
 
 def test_all_pairs_are_adjusted_together():
@@ -81,14 +146,17 @@ def test_all_pairs_are_adjusted_together():
     assert family[0].verdict == ("a is better" if 6 * alone.p <= 0.05 else "cannot tell")
 
 
-def pair(a, b, better):
-    verdict = "cannot tell" if better is None else f"{better} is better"
-    return Pair(a, b, 100, 0, 0, 0.0 if better is None else (1.0 if better == a else -1.0), 0, 0, 1, 1, 0.1, verdict)
+class Known(NamedTuple):
+    """A pair of which the better one is known."""
+
+    a: str
+    b: str
+    better: str | None
 
 
 def test_letters_are_shared_exactly_by_those_that_cannot_be_told_apart():
     accuracies = {"low": 0.7, "high": 0.9, "middle": 0.8}
-    pairs = [pair("high", "middle", None), pair("middle", "low", None), pair("high", "low", "high")]
+    pairs = [Known("high", "middle", None), Known("middle", "low", None), Known("high", "low", "high")]
     assert groups(accuracies, pairs) == {"high": "a", "middle": "ab", "low": "b"}
     assert groups(accuracies, []) == {"high": "a", "middle": "a", "low": "a"}
 
@@ -96,11 +164,122 @@ def test_letters_are_shared_exactly_by_those_that_cannot_be_told_apart():
 @given(st.integers(1, 7), st.randoms())
 def test_letters_say_what_the_pairs_say(count, random):
     names = [f"c{index}" for index in range(count)]
-    pairs = [pair(a, b, random.choice([None, a])) for i, a in enumerate(names) for b in names[i + 1 :]]
+    pairs = [Known(a, b, random.choice([None, a])) for i, a in enumerate(names) for b in names[i + 1 :]]
     letters = groups({name: -i for i, name in enumerate(names)}, pairs)
     assert all(letters.values())
     for one in pairs:
         assert bool(set(letters[one.a]) & set(letters[one.b])) == (one.better is None)
+
+
+def test_cochran_gives_the_published_numbers():
+    """Conover (1999, p. 253), as in the Dataplot manual of NIST: Q 2.8, p 0.246597."""
+    rows = ["111", "111", "010", "110", "000", "111", "111", "110", "001", "010", "111", "111"]
+    correct = np.array([[digit == "1" for digit in row] for row in rows])
+    assert cochran(correct) == pytest.approx((2.8, 0.246597), abs=1e-6)
+
+
+def test_cochran_of_two_is_mcnemar_and_of_equals_finds_nothing():
+    labels, first, second = contestants(60, 14, 3, 23)
+    expected = statsmodels_mcnemar([[0, 14], [3, 0]], exact=False, correction=False)
+    assert cochran_q(labels, {"a": first, "b": second}) == pytest.approx((expected.statistic, expected.pvalue))
+    assert cochran_q(labels, {"a": first, "b": first, "c": first}) == (0, 1)
+    with pytest.raises(InputError, match="at least two"):
+        cochran_q(labels, {"a": first})
+
+
+def graded(rows=400, seed=0, strengths=(2.0, 1.5)):
+    """Labels (N,) and contestants (N, 4) that see the same rows with the same noise, the first more clearly."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 4, rows)
+    noise = rng.normal(size=(rows, 4))
+    found = [np.exp(noise + 0.5 * rng.normal(size=(rows, 4)) + strength * np.eye(4)[labels]) for strength in strengths]
+    return labels, [odds / odds.sum(axis=1, keepdims=True) for odds in found]
+
+
+@pytest.mark.jax
+@pytest.mark.parametrize("metric", ["macro_f1", "log_loss", "roc_auc"])
+def test_every_method_tells_a_metric_apart_and_agrees(metric):
+    labels, (strong, weak) = graded()
+    both = {"strong": strong, "weak": weak}
+    expected = point_metrics(labels, strong)[metric] - point_metrics(labels, weak)[metric]
+    found = [compare_metric(labels, both, metric, method=method)[0] for method in ("score", "percentile", "bca")]
+    for one in found:
+        assert one.difference == pytest.approx(expected, abs=1e-12)
+        assert one.verdict == "strong is better"
+        assert (one.low, one.high) == pytest.approx((found[0].low, found[0].high), abs=0.1 * (one.high - one.low))
+    twin = compare_metric(labels, {"a": strong, "b": strong}, metric, resamples=100)[0]
+    assert (twin.difference, twin.p, twin.verdict, twin.better) == (0, 1, "cannot tell", None)
+
+
+def test_any_function_can_be_the_metric():
+    labels, (strong, weak) = graded(200)
+
+    def share_of_sure_hits(truth, probabilities):
+        return np.mean((probabilities.argmax(axis=1) == truth) & (probabilities.max(axis=1) > 0.6))
+
+    both = {"strong": strong, "weak": weak}
+    found = compare_metric(labels, both, share_of_sure_hits, resamples=300)[0]
+    assert found.metric == "share_of_sure_hits"
+    assert found.verdict == "strong is better"
+    with pytest.raises(InputError, match="method"):
+        compare_metric(labels, both, share_of_sure_hits, method="score")
+    with pytest.raises(InputError, match="Did you mean 'macro_f1'"):
+        compare_metric(labels, both, "macrof1")
+
+
+def test_verdicts_between_equals_seldom_cry_wolf():
+    """Six contestants of equal skill: a false verdict in at most 5 % of families, so in 40 hardly ever in more than 7."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, 300)
+    false = 0
+    for _ in range(40):
+        right = rng.random((6, 300)) < 0.8
+        pairs = compare_pairs(labels, {f"c{index}": answers(labels, one) for index, one in enumerate(right)})
+        false += any(pair.better is not None for pair in pairs)
+    assert false <= 7
+
+
+def test_recipes_give_the_published_numbers():
+    """Two SVMs on 100 splits: scikit-learn's example "Statistical comparison of models using grid search".
+
+    Corrected t 0.750, one-sided p 0.227; probability of being better 0.773, of practical equivalence 0.432, of being
+    better by more than 0.01 0.500; uncorrected t 2.611.
+    """
+    images, labels = make_moons(noise=0.352, random_state=1, n_samples=100)
+    splits = RepeatedStratifiedKFold(n_splits=10, n_repeats=10, random_state=0)
+    scores = {
+        kernel: cross_val_score(SVC(kernel=kernel), images, labels, scoring="roc_auc", cv=splits)
+        for kernel in ("rbf", "linear")
+    }
+    differences = scores["rbf"] - scores["linear"]
+    statistic, p, _ = corrected_t(differences, 10 / 90)
+    assert [round(statistic, 3), round(p / 2, 3)] == [0.75, 0.227]
+    assert round(corrected_t(differences, 0)[0], 3) == 2.611
+    pair = compare_recipes(scores, test_rows=10, train_rows=90)[0]
+    assert [round(value, 3) for value in (pair.equivalent, pair.a_better)] == [0.432, 0.5]
+    plain = compare_recipes(scores, test_rows=10, train_rows=90, equivalence=0)[0]
+    assert round(plain.a_better, 3) == 0.773
+    assert pair.verdict == "cannot tell"
+
+
+def test_recipes_that_win_always_and_recipes_that_are_alike():
+    rng = np.random.default_rng(0)
+    base = 0.9 + 0.01 * rng.normal(size=10)
+    strong, twin = base + 0.05 + 0.002 * rng.normal(size=10), base + 1e-4 * rng.normal(size=10)
+    first, _, last = compare_recipes({"strong": strong, "base": base, "twin": twin}, test_rows=200, train_rows=800)
+    assert first.verdict == "strong is better"
+    assert first.improvement == 1
+    assert first.a_better + first.equivalent + first.b_better == pytest.approx(1)
+    assert (last.a, last.b, last.verdict) == ("base", "twin", "practically equal")
+    same = compare_recipes({"a": base, "b": base}, test_rows=1, train_rows=4)[0]
+    assert (same.p, same.improvement, same.equivalent, same.verdict) == (1, 0.5, 1, "practically equal")
+    assert json.loads(json.dumps(same.to_dict(), allow_nan=False))["a"] == "a"
+
+
+@pytest.mark.parametrize("scores", [{"a": [0.9, 0.8]}, {"a": [0.9], "b": [0.8]}, {"a": [0.9, 0.8], "b": [0.9]}])
+def test_recipes_without_enough_runs_are_refused(scores):
+    with pytest.raises(InputError, match="two or more"):
+        compare_recipes(scores, test_rows=1, train_rows=4)
 
 
 def test_predictions_of_different_test_sets_are_refused():

@@ -1,45 +1,223 @@
-"""Whether probabilities mean what they say. Labels and probabilities in, numbers out; it knows no model."""
+"""Whether probabilities mean what they say: of rows given 0.8, are 80 % right? Arrays in, numbers out; it knows no
+model.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 from keras import ops
 from numpy.typing import NDArray
+from scipy.stats import norm
 
-from toolkit.evaluation.precision import to_double, to_numpy
-from toolkit.evaluation.resampling import Table, resample
+from toolkit.errors import InputError
+from toolkit.evaluation.design import Design, check_design
+from toolkit.evaluation.intervals import Interval, wilson
+from toolkit.evaluation.precision import double_precision, to_double, to_numpy
+from toolkit.evaluation.rows import read_rows
 
 Doubles = NDArray[np.float64]
+Equal = Literal["width", "mass"]
 BINS = 15  # as in Guo et al. (ICML 2017)
-FINE = 8  # parts of a bin that are resampled as one: their confidences differ by less than 1 / 120
+
+
+@dataclass(frozen=True)
+class CalibrationError:
+    """An expected calibration error, which is biased upwards, with what noise alone makes of it."""
+
+    value: float  # 0..1
+    low: float  # of an interval for the error without noise, so that `value` may be its upper end
+    high: float
+    bias: float  # about how much of the value is noise
+    if_calibrated: float  # what a perfectly calibrated contestant with these confidences would show on so many rows
+
+    @property
+    def interval(self) -> Interval:
+        """Value and interval alone."""
+        return Interval(self.value, self.low, self.high)
+
+
+@dataclass(frozen=True)
+class ReliabilityBin:
+    """One point of the reliability diagram."""
+
+    low: float
+    high: float  # the bin holds confidences in (low, high]
+    rows: int
+    confidence: float  # mean of the bin's confidences
+    accuracy: Interval
+
+
+@dataclass(frozen=True)
+class BrierParts:
+    """Murphy's decomposition, summed over classes: brier = reliability - resolution + uncertainty + within."""
+
+    brier: float  # 0..2
+    reliability: float  # how far the bins' scores are from what happened, 0 is best
+    resolution: float  # how far what happened differs between bins, more is better
+    uncertainty: float  # of the labels themselves, whatever the contestant
+    within: (
+        float  # what is left because scores within a bin differ: Stephenson et al. (2008), doi:10.1175/2007WAF2006116.1
+    )
+
+
+@dataclass(frozen=True)
+class Bins:
+    """Sums over the rows in each of B bins of one score."""
+
+    edges: Doubles  # (B + 1,)
+    rows: Doubles  # (B,)
+    score: Doubles  # (B,), sum of the scores
+    hits: Doubles  # (B,), how many rows were what the score is for
+    variance: Doubles  # (B,), of the sum of hit minus score; 0 rows: 0
+    expected: Doubles  # (B,), the same variance if the scores were calibrated
+
+
+def bin_scores(scores: Doubles, hit: NDArray[np.bool_], design: Design, bins: int, equal: Equal) -> Bins:
+    """Scores (N,) and whether the row was what the score is for (N,) -> sums in bins of equal width or equal mass.
+
+    The variance of a bin counts one row more than there are, with the variance of a calibrated score: without it a
+    bin in which everything was right would be without noise.
+    """
+    edges = np.linspace(0, 1, bins + 1)
+    if equal == "mass":
+        edges[1:-1] = np.quantile(scores, edges[1:-1])
+    score = to_double(scores)
+    code = ops.cast(ops.searchsorted(to_double(edges[1:-1]), score, side="left"), "int32")
+    gap = to_double(hit) - score
+    columns = ops.stack([ops.ones_like(score), score, to_double(hit), gap, gap * gap, score * (1 - score)], axis=1)
+    rows, total, hits, gaps, squares, expected = to_numpy(ops.segment_sum(columns, code, num_segments=bins)).T
+    size = np.maximum(rows, 1)
+    spread = squares - gaps**2 / size
+    if design.cluster is not None:
+        residual = to_numpy(gap) - (gaps / size)[to_numpy(code)]
+        key, unit = np.unique(to_numpy(code).astype(np.int64) * design.units + design.cluster, return_inverse=True)
+        spread = np.bincount(key // design.units, np.bincount(unit, residual) ** 2, minlength=bins)
+    variance = (np.maximum(spread, 0) + expected / size) * size / np.maximum(size - 1, 1)
+    return Bins(edges, rows, total, hits, variance, expected)
+
+
+@double_precision
+def calibration_error(
+    labels: Any,
+    probabilities: Any,
+    *,
+    bins: int = BINS,
+    equal: Equal = "width",
+    confidence: float = 0.95,
+    design: Design | None = None,
+) -> CalibrationError:
+    """Expected calibration error of the prediction: labels (N,), probabilities (N, K). Naeini et al. (AAAI 2015).
+
+    Its bias is that of the sum of |gap + noise| over the bins, noise taken as normal and the gap without it as the
+    root of gap squared less variance. The interval is the value less its bias, give or take the noise, and holds the
+    value. See `expected_calibration_error` for the value alone.
+    """
+    rows = read_rows(labels, probabilities)
+    design = check_design(design, len(rows.labels))
+    _check_bins(bins, equal)
+    binned = bin_scores(rows.confidence, rows.correct, design, bins, equal)
+    return error_of_bins([binned], len(rows.labels), design.quantile(confidence))
+
+
+@double_precision
+def classwise_calibration_error(
+    labels: Any,
+    probabilities: Any,
+    *,
+    bins: int = BINS,
+    equal: Equal = "width",
+    confidence: float = 0.95,
+    design: Design | None = None,
+) -> CalibrationError:
+    """The mean over the K classes of the calibration error of each class's column. Kull et al. (NeurIPS 2019).
+
+    Columns share their rows, so the noise of the mean is taken as the mean of the columns' noise, which is never too
+    little.
+    """
+    rows = read_rows(labels, probabilities)
+    design = check_design(design, len(rows.labels))
+    _check_bins(bins, equal)
+    columns = rows.probabilities.astype(np.float64).T
+    binned = [bin_scores(column, rows.labels == index, design, bins, equal) for index, column in enumerate(columns)]
+    return error_of_bins(binned, len(rows.labels), design.quantile(confidence))
+
+
+def error_of_bins(binned: Sequence[Bins], rows: int, z: float) -> CalibrationError:
+    """The calibration error of one or more binned scores over the same N rows."""
+    errors = [_one_error(bins, rows) for bins in binned]
+    value, bias, if_calibrated, noise = (float(mean) for mean in np.mean(errors, axis=0))
+    centre = max(value - bias, 0.0)
+    high = min(1.0, max(value, centre + z * noise))
+    return CalibrationError(value, max(0.0, centre - z * noise), high, bias, if_calibrated)
+
+
+def _one_error(bins: Bins, rows: int) -> tuple[float, float, float, float]:
+    """ECE, its bias, its value under calibration and its standard error, of one binned score."""
+    gap, noise = np.abs(bins.hits - bins.score) / rows, np.sqrt(bins.variance) / rows
+    true_gap = np.sqrt(np.maximum(gap**2 - noise**2, 0))
+    ratio = true_gap / np.where(noise > 0, noise, 1)
+    seen = noise * math.sqrt(2 / math.pi) * np.exp(-(ratio**2) / 2) + true_gap * (1 - 2 * norm.cdf(-ratio))
+    bias = np.where(noise > 0, seen - true_gap, 0.0)
+    calibrated = np.sqrt(2 / math.pi * bins.expected) / rows
+    return float(gap.sum()), float(bias.sum()), float(calibrated.sum()), float(np.sqrt(np.sum(noise**2)))
 
 
 def expected_calibration_error(confidence: Doubles, correct: NDArray[np.bool_], bins: int = BINS) -> float:
-    """Confidence of the prediction (N,) and whether it was right (N,) -> ECE over bins of equal width, 0..1.
-
-    Naeini et al. (AAAI 2015), Guo et al. (ICML 2017). It is biased upwards: noise alone opens a gap in every bin.
+    """Confidence of the prediction (N,) and whether it was right (N,) -> ECE over bins of equal width, 0..1, noise
+    and all.
     """
-    return float(_ece(_table(confidence, correct, bins).totals[None])[0])
+    code = np.searchsorted(np.linspace(0, 1, bins + 1)[1:-1], confidence, side="left")
+    return float(np.abs(np.bincount(code, correct - confidence)).sum() / len(correct))
 
 
-def resample_ece(
-    confidence: Doubles, correct: NDArray[np.bool_], resamples: int, seed: int, bins: int = BINS
-) -> Doubles:
-    """The same for bootstrap samples of the rows, (resamples,); confidences are drawn as the mean of a fine part of
-    their bin.
+@double_precision
+def reliability(
+    labels: Any, probabilities: Any, *, bins: int = BINS, equal: Equal = "width", confidence: float = 0.95
+) -> tuple[ReliabilityBin, ...]:
+    """The reliability diagram's points, bins without a row left out: mean confidence against accuracy with Wilson's
+    interval.
     """
-    return _ece(resample(_table(confidence, correct, bins), resamples, seed))
+    rows = read_rows(labels, probabilities)
+    _check_bins(bins, equal)
+    binned = bin_scores(rows.confidence, rows.correct, check_design(None, len(rows.labels)), bins, equal)
+    return tuple(
+        ReliabilityBin(
+            low=float(binned.edges[index]),
+            high=float(binned.edges[index + 1]),
+            rows=int(binned.rows[index]),
+            confidence=float(binned.score[index] / binned.rows[index]),
+            accuracy=wilson(binned.hits[index], binned.rows[index], confidence),
+        )
+        for index in np.flatnonzero(binned.rows)
+    )
 
 
-def _table(confidence: Doubles, correct: NDArray[np.bool_], bins: int) -> Table:
-    """Rows by fine part and by right or wrong; totals: N, and for each bin the sum of right minus confidence."""
-    part = np.clip(np.ceil(confidence * bins * FINE).astype(np.int64) - 1, 0, bins * FINE - 1)
-    cell, inverse, count = np.unique(2 * part + correct, return_inverse=True, return_counts=True)
-    gap = np.bincount(inverse, correct - confidence) / count
-    units = np.arange(len(cell))
-    column = np.concatenate([np.zeros(len(cell), dtype=np.int64), 1 + cell // 2 // FINE])
-    return Table(count, np.concatenate([units, units]), column, np.concatenate([np.ones(len(cell)), gap]), bins + 1)
+@double_precision
+def brier_parts(labels: Any, probabilities: Any, *, bins: int = BINS) -> BrierParts:
+    """The parts of the Brier score, every class's column in bins of equal width. Murphy (1973)."""
+    rows = read_rows(labels, probabilities)
+    _check_bins(bins, "width")
+    total = len(rows.labels)
+    design = check_design(None, total)
+    parts = np.zeros(3)
+    for index, column in enumerate(rows.probabilities.astype(np.float64).T):
+        binned = bin_scores(column, rows.labels == index, design, bins, "width")
+        size = np.maximum(binned.rows, 1)
+        happened, overall = binned.hits / size, binned.hits.sum() / total
+        apart = (
+            np.sum((binned.score / size - happened) ** 2 * binned.rows),
+            np.sum((happened - overall) ** 2 * binned.rows),
+        )
+        parts += (*(part / total for part in apart), overall * (1 - overall))
+    brier = float(rows.brier.mean())
+    reliability, resolution, uncertainty = (float(part) for part in parts)
+    return BrierParts(brier, reliability, resolution, uncertainty, brier - (reliability - resolution + uncertainty))
 
 
-def _ece(totals: Doubles) -> Doubles:
-    """Totals (B, bins + 1) -> ECE (B,)."""
-    sums = to_double(totals)
-    return to_numpy(ops.sum(ops.abs(sums[:, 1:]), axis=1) / sums[:, 0])
+def _check_bins(bins: int, equal: str) -> None:
+    """Refuse bins that are none."""
+    if bins < 1 or equal not in ("width", "mass"):
+        raise InputError(f"Expected at least one bin of equal 'width' or 'mass'. Received: {bins} of equal {equal!r}.")

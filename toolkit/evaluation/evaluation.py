@@ -2,29 +2,33 @@
 knows no model.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.evaluation.calibration import resample_ece
+from toolkit.errors import unknown
+from toolkit.evaluation.bootstrap import bootstrap
+from toolkit.evaluation.calibration import BINS, bin_scores, error_of_bins
 from toolkit.evaluation.checks import check_class_names, check_level
-from toolkit.evaluation.confusion import confusion_matrix, confusion_metrics
-from toolkit.evaluation.intervals import UNDEFINED, Interval, effective_wilson, f1_interval, percentile, wilson
-from toolkit.evaluation.metrics import metrics_of, top_name, tops
-from toolkit.evaluation.precision import double_precision, to_double, to_numpy
-from toolkit.evaluation.ranking import Ranking, rank_classes
-from toolkit.evaluation.resampling import confusion_table, resample, resample_mean
+from toolkit.evaluation.design import Design, check_design, skewness, standard_error
+from toolkit.evaluation.evidence import AREAS, BOUNDS, Evidence
+from toolkit.evaluation.intervals import UNDEFINED, Interval, bca, f1_interval, percentile, score, skewed, wilson
+from toolkit.evaluation.precision import double_precision
 from toolkit.evaluation.rows import Rows, read_rows
+
+Method = Literal["score", "percentile", "bca"]
+METHODS = ("score", "percentile", "bca")
+SKEWED = frozenset({"log_loss", "brier"})  # means whose rows can be far out
+BY_CLASS = frozenset({"balanced_accuracy", "macro_precision", "macro_recall", "macro_f1", *AREAS})
 
 
 @dataclass(frozen=True)
 class ClassScores:
-    """One class against the rest; precision is undefined where it was never predicted, recall and F1 where nothing
-    is to be found.
+    """One class against the rest; precision is undefined where it was never predicted, recall and F1 where it has no
+    row.
     """
 
     name: str
@@ -52,6 +56,7 @@ class Evaluation:
     rows: int  # N
     class_names: tuple[str, ...]  # K
     confidence: float  # of every interval, such as 0.95
+    method: str  # one of METHODS
     resamples: int
     seed: int
     metrics: dict[str, Interval]
@@ -64,12 +69,8 @@ class Evaluation:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values: numbers, strings, lists and dictionaries."""
-        return {
-            "rows": self.rows,
+        return vars(self) | {
             "class_names": list(self.class_names),
-            "confidence": self.confidence,
-            "resamples": self.resamples,
-            "seed": self.seed,
             "metrics": {name: interval.to_dict() for name, interval in self.metrics.items()},
             "per_class": [scores.to_dict() for scores in self.per_class],
             "confusion": self.confusion.tolist(),
@@ -82,6 +83,7 @@ class Evaluation:
             rows=int(values["rows"]),
             class_names=tuple(values["class_names"]),
             confidence=float(values["confidence"]),
+            method=str(values.get("method", "score")),
             resamples=int(values["resamples"]),
             seed=int(values["seed"]),
             metrics={name: Interval.from_dict(interval) for name, interval in values["metrics"].items()},
@@ -97,80 +99,112 @@ def evaluate(
     class_names: Sequence[str] | None = None,
     *,
     confidence: float = 0.95,
+    method: Method = "score",
     resamples: int = 2000,
     seed: int = 0,
+    design: Design | None = None,
 ) -> Evaluation:
     """Judge probabilities (N, K) against labels (N,): every metric with an interval, per class, and the confusion
     matrix.
 
-    Proportions (accuracy, top-k, precision and recall of a class) have Wilson's interval, a class's F1 the same
-    brought to its scale; areas one from their influence values (`effective_wilson`); the rest bootstrap intervals
-    over the rows. The same seed gives the same intervals under every backend. Raises InputError for anything that is
-    not labels and probabilities.
+    By default (`score`) an interval follows from what each row does to the metric, without resampling: Wilson's for
+    proportions, the same brought to averages, areas and correlations (`intervals.score`), Hall's for log loss and Brier
+    (`intervals.skewed`). It was chosen because it covers where the bootstrap does not: with 200 rows and 1 % errors a
+    95 % percentile or BCa interval of macro F1 held the truth less than 90 times in 100 (benchmarks/coverage.py).
+    `percentile` and `bca` are bootstrap intervals of everything but the calibration error, which noise pushes up in
+    every resample again (`calibration_error`), and of the scores per class. `resamples` and `seed` are theirs.
+    Rows that share something (a patient, a camera) or were drawn within strata: `design=sampled(clusters=...,
+    strata=...)`. Raises InputError for anything that is not labels and probabilities.
     """
     check_level(confidence, resamples)
+    if method not in METHODS:
+        raise unknown("method of intervals", method, METHODS)
     rows = read_rows(labels, probabilities)
     names = check_class_names(class_names, rows.classes)
-    confusion = confusion_matrix(rows.labels, rows.predicted, rows.classes)
-    ranking = rank_classes(rows.labels, rows.probabilities)
-    points = metrics_of(rows, confusion, ranking)
-    replicates = _replicates(rows, confusion, resamples, seed)
-    intervals = {name: percentile(points[name], values, confidence) for name, values in replicates.items()}
-    intervals |= _proportions(rows, confidence) | _areas(points, ranking, rows, confidence)
+    design = check_design(design, len(rows.labels))
+    evidence = Evidence(rows)
+    replicates = {} if method == "score" else bootstrap(evidence, design, resamples, seed)
+    intervals = {}
+    for metric, value in evidence.values.items():
+        if metric == "ece":
+            binned = bin_scores(rows.confidence, rows.correct, design, BINS, "width")
+            intervals[metric] = error_of_bins([binned], len(rows.labels), design.quantile(confidence)).interval
+        elif method == "score":
+            intervals[metric] = score_interval(evidence, metric, design, confidence)
+        elif method == "percentile":
+            intervals[metric] = percentile(value, replicates[metric], confidence)
+        else:
+            skew = skewness(design.sums(evidence.influence(metric)))
+            intervals[metric] = bca(value, replicates[metric], skew, confidence)
     return Evaluation(
         rows=len(rows.labels),
         class_names=names,
         confidence=confidence,
+        method=method,
         resamples=resamples,
         seed=seed,
-        metrics={name: intervals[name] for name in points},
-        per_class=_per_class(confusion, names, confidence),
-        confusion=confusion,
+        metrics=intervals,
+        per_class=_per_class(evidence, names, design, confidence),
+        confusion=evidence.confusion,
     )
 
 
-def _replicates(rows: Rows, confusion: NDArray[np.int64], resamples: int, seed: int) -> dict[str, NDArray[np.float64]]:
-    """Bootstrap replicates (resamples,) of each metric that is judged by them."""
-    classes = rows.classes
-    drawn = to_double(resample(confusion_table(confusion), resamples, seed))
-    parts = (drawn[:, :classes], drawn[:, classes : 2 * classes], drawn[:, 2 * classes :])
-    replicates = {name: to_numpy(values) for name, values in confusion_metrics(*parts).items()}
-    replicates["log_loss"] = resample_mean(rows.log_loss, resamples, seed)
-    replicates["brier"] = resample_mean(rows.brier, resamples, seed)
-    replicates["ece"] = resample_ece(rows.confidence, rows.correct, resamples, seed)
-    return replicates
+def score_interval(evidence: Evidence, metric: str, design: Design, confidence: float) -> Interval:
+    """The metric's interval from what each row does to it."""
+    value, bounds = evidence.values[metric], BOUNDS.get(metric, (0.0, 1.0))
+    sums = design.sums(evidence.influence(metric))
+    error, z = standard_error(sums), design.quantile(confidence)
+    if metric == "accuracy" and design.simple:
+        return wilson(int(evidence.rows.correct.sum()), design.rows, confidence)
+    if metric in SKEWED:
+        return skewed(value, error, skewness(sums), z, bounds)
+    return score(value, error, _trials(evidence.rows, metric, design), z, bounds)
 
 
-def _proportions(rows: Rows, confidence: float) -> dict[str, Interval]:
-    """Accuracy and top-k accuracies with Wilson's interval."""
-    total = len(rows.labels)
-    top = {top_name(top): wilson(int(np.sum(rows.rank < top)), total, confidence) for top in tops(rows.classes)}
-    return {"accuracy": wilson(int(rows.correct.sum()), total, confidence), **top}
-
-
-def _areas(points: dict[str, float], ranking: Ranking, rows: Rows, confidence: float) -> dict[str, Interval]:
-    """The two areas with the interval that their influence values give."""
+def _trials(rows: Rows, metric: str, design: Design) -> float:
+    """How many rows, or clusters, stand behind a perfect score: an average over classes is as weak as their smaller
+    ones.
+    """
+    if metric not in BY_CLASS:
+        return float(design.units)
     support = np.bincount(rows.labels, minlength=rows.classes)
-    smaller = np.minimum(support, len(rows.labels) - support)
-    smaller = smaller[smaller > 0]
-    trials = len(smaller) ** 2 / float(np.sum(1 / smaller)) if len(smaller) else 0.0
-    intervals = {}
-    for name in ("roc_auc", "average_precision"):
-        influence = getattr(ranking, f"{name}_influence")
-        intervals[name] = effective_wilson(points[name], math.sqrt(float(np.sum(influence**2))), trials, confidence)
-    return intervals
+    if metric in AREAS:
+        support = np.minimum(support, len(rows.labels) - support)
+    support = support[support > 0]
+    if not len(support):
+        return 0.0
+    return float(len(support) ** 2 / np.sum(1 / support) * design.units / design.rows)
 
 
-def _per_class(confusion: NDArray[np.int64], names: Sequence[str], confidence: float) -> tuple[ClassScores, ...]:
-    """Precision, recall and F1 of each class."""
+def _per_class(evidence: Evidence, names: Sequence[str], design: Design, confidence: float) -> tuple[ClassScores, ...]:
+    """Precision, recall and F1 of each class, proportions all three: of those predicted, of those there are, of
+    either.
+    """
+    rows, confusion = evidence.rows, evidence.confusion
     hits, support, predicted = np.diagonal(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
-    return tuple(
-        ClassScores(
-            name=name,
-            support=int(support[index]),
-            precision=wilson(hits[index], predicted[index], confidence),
-            recall=wilson(hits[index], support[index], confidence),
-            f1=f1_interval(hits[index], support[index], predicted[index], confidence) if support[index] else UNDEFINED,
-        )
-        for index, name in enumerate(names)
-    )
+    scores = []
+    for index, name in enumerate(names):
+        if design.simple:
+            precision = wilson(hits[index], predicted[index], confidence)
+            recall = wilson(hits[index], support[index], confidence)
+            f1 = f1_interval(wilson(hits[index], support[index] + predicted[index] - hits[index], confidence))
+        else:
+            chosen, true = rows.predicted == index, rows.labels == index
+            precision = proportion(chosen & true, chosen, design, confidence)
+            recall = proportion(chosen & true, true, design, confidence)
+            f1 = f1_interval(proportion(chosen & true, chosen | true, design, confidence))
+        found = support[index] > 0
+        scores.append(ClassScores(name, int(support[index]), precision, recall, f1 if found else UNDEFINED))
+    return tuple(scores)
+
+
+def proportion(hit: NDArray[np.bool_], of: NDArray[np.bool_], design: Design, confidence: float = 0.95) -> Interval:
+    """The share of rows `of` (N,) that are `hit` (N,), with an interval that knows how the rows were drawn."""
+    trials = int(of.sum())
+    if trials == 0:
+        return UNDEFINED
+    value = float(hit.sum()) / trials
+    error = standard_error(design.sums(of * (hit - value) / trials))
+    if design.cluster is not None:
+        trials = len(np.unique(design.cluster[of]))
+    return score(value, error, trials, design.quantile(confidence))

@@ -46,44 +46,90 @@ def wilson(successes: float, trials: float, confidence: float = 0.95) -> Interva
     if trials <= 0:
         return UNDEFINED
     successes, trials = float(successes), float(trials)  # NumPy scalars would end up in the results
-    z = float(norm.ppf((1 + confidence) / 2))
-    value = successes / trials
-    middle = (successes + z * z / 2) / (trials + z * z)
-    half = z / (trials + z * z) * math.sqrt(trials * value * (1 - value) + z * z / 4)
-    low = 0.0 if successes <= 0 else max(0.0, middle - half)
-    high = 1.0 if successes >= trials else min(1.0, middle + half)
-    return Interval(value, low, high)
+    low, high = _wilson_ends(successes / trials, trials, float(norm.ppf((1 + confidence) / 2)))
+    return Interval(successes / trials, low, high)
 
 
-def f1_interval(hits: float, support: float, predicted: float, confidence: float = 0.95) -> Interval:
-    """Interval of one class's F1 = 2 J / (1 + J), J the Jaccard index: Wilson's interval of J brought to F1.
+def _wilson_ends(share: float, trials: float, z: float) -> tuple[float, float]:
+    """Both ends of Wilson's interval, exactly 0 and 1 where nothing or everything was right."""
+    middle = (trials * share + z * z / 2) / (trials + z * z)
+    half = z / (trials + z * z) * math.sqrt(trials * share * (1 - share) + z * z / 4)
+    return (0.0 if share <= 0 else max(0.0, middle - half)), (1.0 if share >= 1 else min(1.0, middle + half))
 
-    Of the rows that are of the class or predicted as it, hits are a binomial proportion J; F1 rises with J.
+
+def f1_interval(jaccard: Interval) -> Interval:
+    """One class's F1 from its Jaccard index J, F1 = 2 J / (1 + J), which rises with J.
+
+    J is a proportion, hits among the rows that are of the class or predicted as it, and so has a proportion's interval.
     """
-    jaccard = wilson(hits, support + predicted - hits, confidence)
     return Interval(*(2 * end / (1 + end) for end in (jaccard.value, jaccard.low, jaccard.high)))
 
 
 def percentile(value: float, replicates: Doubles, confidence: float = 0.95) -> Interval:
     """The middle part of the bootstrap replicates; those that are not defined are left out. Efron (1979)."""
+    return _between(value, replicates, (1 - confidence) / 2, (1 + confidence) / 2)
+
+
+def bca(value: float, replicates: Doubles, skew: float, confidence: float = 0.95) -> Interval:
+    """Bias-corrected and accelerated bootstrap interval; `skew` is that of the estimate (see `skewness`), 6
+    accelerations.
+
+    Efron (1987), doi:10.1080/01621459.1987.10478410. Replicates that equal the value count half for the bias.
+    """
+    defined = replicates[~np.isnan(replicates)]
+    if math.isnan(value) or not len(defined):
+        return UNDEFINED
+    below = (np.mean(defined < value) + np.mean(defined <= value)) / 2
+    bias = float(norm.ppf(np.clip(below, 1 / len(defined), 1 - 1 / len(defined))))
+    ends = []
+    for z in norm.ppf([(1 - confidence) / 2, (1 + confidence) / 2]):
+        scale = 1 - skew / 6 * (bias + z)
+        ends.append(float(norm.cdf(bias + (bias + z) / scale)) if scale > 0 else float(z > 0))
+    return _between(value, defined, *ends)
+
+
+def _between(value: float, replicates: Doubles, lower: float, upper: float) -> Interval:
+    """The replicates' quantiles at two probabilities."""
     replicates = replicates[~np.isnan(replicates)]
     if math.isnan(value) or not len(replicates):
         return UNDEFINED
-    low, high = np.quantile(replicates, [(1 - confidence) / 2, (1 + confidence) / 2])
+    low, high = np.quantile(replicates, [lower, upper])
     return Interval(float(value), float(low), float(high))
 
 
-def effective_wilson(value: float, standard_error: float, trials: float, confidence: float = 0.95) -> Interval:
-    """Interval in 0..1 of an area or average, as if it were a proportion out of so many trials as give its standard
-    error.
+def score(value: float, error: float, trials: float, z: float, bounds: tuple[float, float] = (0.0, 1.0)) -> Interval:
+    """Wilson's interval with the number of trials that gives this standard error: a score interval for any bounded
+    metric.
 
-    Where the standard error is 0 (all or none ranked rightly) the number of `trials` that stands behind the value is
-    used, so that a perfect score keeps an interval. The idea: Kottas, Kuss and Zapf (2014),
-    doi:10.1186/1471-2288-14-26.
+    Stays within the bounds, widens towards them on the side where the truth may be, and is Wilson's own for a plain
+    proportion. Where the standard error is 0 because nothing was wrong, `trials` stands behind the value, so that a
+    perfect score keeps an interval. As done for proportions under complex sampling: Korn and Graubard (1998, Survey
+    Methodology 24), compared by Franco et al. (2019), doi:10.1093/jssam/smy019; here brought to averages, areas and
+    correlations. z: quantile of the normal (or t) distribution.
     """
     if math.isnan(value):
         return UNDEFINED
-    if standard_error > 0 and 0 < value < 1:
-        trials = value * (1 - value) / standard_error**2
-    interval = wilson(value * trials, trials, confidence)
-    return Interval(value, interval.low, interval.high)
+    width = bounds[1] - bounds[0]
+    share, error = (value - bounds[0]) / width, error / width
+    if error > 0 and 0 < share < 1:
+        trials = share * (1 - share) / error**2
+    low, high = _wilson_ends(share, trials, z)
+    return Interval(float(value), min(bounds[0] + width * low, value), max(bounds[0] + width * high, value))
+
+
+def skewed(value: float, error: float, skew: float, z: float, bounds: tuple[float, float]) -> Interval:
+    """Interval of a mean whose rows are skewed, such as the log loss, where a few rows hold most of the sum.
+
+    Hall's transformation of the t statistic that removes its skewness: Hall (1992),
+    doi:10.1111/j.2517-6161.1992.tb01876.x. `skew` is the skewness of the mean, `bounds` what it can be at all.
+    """
+    if math.isnan(value):
+        return UNDEFINED
+
+    def transformed(quantile: float) -> float:
+        if abs(skew) < 1e-6:
+            return quantile
+        return 3 / skew * (math.cbrt(1 + skew * (quantile - skew / 6)) - 1)
+
+    low, high = value - error * transformed(z), value - error * transformed(-z)
+    return Interval(float(value), max(bounds[0], min(low, value)), min(bounds[1], max(high, value)))

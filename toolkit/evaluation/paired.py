@@ -1,26 +1,32 @@
-"""Two contestants on the same rows: is one better, or can this test set not tell? It knows arrays, no model."""
+"""Two fitted contestants on the same rows: is one better, or can this test set not tell? It knows arrays, no model."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any, Self
 
 import numpy as np
-from scipy.stats import binom
+from numpy.typing import NDArray
+from scipy.stats import norm
 
 from toolkit.errors import InputError
 from toolkit.evaluation.checks import check_level
-from toolkit.evaluation.intervals import Interval, percentile
+from toolkit.evaluation.design import Design, check_design, skewness, standard_error
+from toolkit.evaluation.intervals import Interval, bca, percentile, skewed
 from toolkit.evaluation.precision import double_precision
-from toolkit.evaluation.rows import read_rows
+from toolkit.evaluation.resampling import resample_mean
+from toolkit.evaluation.rows import Rows, read_rows
+from toolkit.evaluation.significance import clustered_mcnemar, cochran, holm, mcnemar, smallest_difference, tango
 
 CANNOT_TELL = "cannot tell"
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Accuracy of `a` minus accuracy of `b` on the same rows, and what that proves about these two fitted models."""
+    """Accuracy of `a` minus accuracy of `b` on the same rows, and what that proves about these two fitted
+    contestants.
+    """
 
     a: str
     b: str
@@ -31,6 +37,7 @@ class Pair:
     low: float
     high: float
     p: float  # exact McNemar, two-sided
+    mid_p: float  # McNemar mid-p, for those who want it; the verdict does not use it
     holm_p: float  # p adjusted for all pairs looked at together; p itself for a single pair
     smallest_difference: float  # what it takes to be significant with so many rows in dispute
     verdict: str  # "NAME is better" or "cannot tell"
@@ -56,23 +63,22 @@ def compare_pair(
     labels: Any,
     probabilities_a: Any,
     probabilities_b: Any,
-    names: tuple[str, str] = ("a", "b"),
     *,
     confidence: float = 0.95,
+    method: str = "score",
     resamples: int = 2000,
     seed: int = 0,
+    design: Design | None = None,
 ) -> Pair:
-    """Compare two sets of probabilities (N, K) for the same labels (N,) by accuracy.
-
-    The verdict is that of the exact McNemar test at 1 - confidence. Raises InputError for arrays that do not belong
-    together.
-    """
+    """Compare two sets of probabilities (N, K) for the same labels (N,), named a and b: see `compare_pairs`."""
     return compare_pairs(
         labels,
-        dict(zip(names, (probabilities_a, probabilities_b), strict=True)),
+        {"a": probabilities_a, "b": probabilities_b},
         confidence=confidence,
+        method=method,
         resamples=resamples,
         seed=seed,
+        design=design,
     )[0]
 
 
@@ -82,41 +88,73 @@ def compare_pairs(
     probabilities: Mapping[str, Any],
     *,
     confidence: float = 0.95,
+    method: str = "score",
     resamples: int = 2000,
     seed: int = 0,
+    design: Design | None = None,
 ) -> tuple[Pair, ...]:
-    """Compare all pairs of contestants, by name, on the same labels (N,); Holm (1979) over the pairs holds the
-    family's error.
+    """Compare the accuracy of all pairs of contestants, by name, on the same labels (N,); each has probabilities (N,
+    K).
 
-    Each contestant's probabilities are (N, K). With fewer than two contestants there are no pairs.
+    The verdict is the exact McNemar test's, with Holm's adjustment over all pairs, so that among equals a false
+    verdict comes at most once in 1 / (1 - confidence) such families. The interval of the difference is Tango's
+    (`score`), or that of a paired bootstrap (`percentile`, `bca`); it is not adjusted. Rows in clusters: a clustered
+    McNemar test, and an interval from the clusters' spread. Whether a recipe would win again on other seeds and
+    splits is another question: see `compare_recipes`. With fewer than two contestants there are no pairs. Raises
+    InputError for arrays that do not belong together.
     """
     check_level(confidence, resamples)
-    shapes = {name: np.shape(values) for name, values in probabilities.items()}
-    if len(set(shapes.values())) > 1:
-        raise InputError(
-            "Expected probabilities of one shape from all contestants, as they answer one test set. Received: "
-            + ", ".join(f"{name} {shape}" for name, shape in shapes.items())
-            + "."
-        )
-    correct = {name: read_rows(labels, values).correct for name, values in probabilities.items()}
-    pairs = [
-        _pair(a, b, correct[a], correct[b], confidence, resamples, seed) for a, b in combinations(probabilities, 2)
-    ]
+    rows = read_together(labels, probabilities)
+    settings = _Settings(confidence, method, resamples, seed, check_design(design, len(np.asarray(labels))))
+    pairs = [_pair(a, b, rows[a].correct, rows[b].correct, settings) for a, b in combinations(rows, 2)]
     adjusted = holm([pair.p for pair in pairs])
     return tuple(
-        replace(pair, holm_p=p, verdict=_verdict(pair, p, 1 - confidence))
+        replace(pair, holm_p=p, verdict=verdict(pair.a, pair.b, pair.difference, p, 1 - confidence))
         for pair, p in zip(pairs, adjusted, strict=True)
     )
 
 
-def _pair(a: str, b: str, correct_a: Any, correct_b: Any, confidence: float, resamples: int, seed: int) -> Pair:
-    """The comparison of one pair on its own."""
-    rows = len(correct_a)
+def read_together(labels: Any, probabilities: Mapping[str, Any]) -> dict[str, Rows]:
+    """Read each contestant's probabilities (N, K) for the same labels (N,), all of the same shape."""
+    shapes = {name: np.shape(values) for name, values in probabilities.items()}
+    if len(set(shapes.values())) > 1:
+        came = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+        raise InputError(
+            f"Expected probabilities of one shape from all contestants, as they answer one test set. Received: {came}."
+        )
+    return {name: read_rows(labels, values) for name, values in probabilities.items()}
+
+
+def verdict(a: str, b: str, difference: float, p: float, level: float) -> str:
+    """In words; a positive difference speaks for a."""
+    if not p <= level or difference == 0:
+        return CANNOT_TELL
+    return f"{a if difference > 0 else b} is better"
+
+
+@dataclass(frozen=True)
+class _Settings:
+    """What all pairs share."""
+
+    confidence: float
+    method: str
+    resamples: int
+    seed: int
+    design: Design
+
+
+def _pair(a: str, b: str, correct_a: NDArray[np.bool_], correct_b: NDArray[np.bool_], settings: _Settings) -> Pair:
+    """The comparison of one pair on its own, its verdict still open."""
+    rows, level = len(correct_a), 1 - settings.confidence
     only_a, only_b = int(np.sum(correct_a & ~correct_b)), int(np.sum(correct_b & ~correct_a))
-    counts = np.array([only_a, only_b, rows - only_a - only_b])
-    drawn = np.random.default_rng(seed).multinomial(rows, counts / rows, size=resamples)
-    interval: Interval = percentile((only_a - only_b) / rows, (drawn[:, 0] - drawn[:, 1]) / rows, confidence)
-    p = mcnemar(only_a, only_b)
+    lead = correct_a.astype(np.float64) - correct_b
+    interval = _difference(lead, only_a, only_b, settings)
+    p, mid_p = mcnemar(only_a, only_b), mcnemar(only_a, only_b, mid=True)
+    smallest = smallest_difference(only_a + only_b, rows, level)
+    if settings.design.cluster is not None:
+        leads = np.bincount(settings.design.cluster, lead).astype(np.float64)
+        p = mid_p = clustered_mcnemar(leads)
+        smallest = float(norm.ppf(1 - level / 2)) * math.sqrt(float(np.sum(leads**2))) / rows
     return Pair(
         a=a,
         b=b,
@@ -127,73 +165,36 @@ def _pair(a: str, b: str, correct_a: Any, correct_b: Any, confidence: float, res
         low=interval.low,
         high=interval.high,
         p=p,
+        mid_p=mid_p,
         holm_p=p,
-        smallest_difference=smallest_difference(only_a + only_b, rows, 1 - confidence),
+        smallest_difference=smallest,
         verdict=CANNOT_TELL,
     )
 
 
-def _verdict(pair: Pair, p: float, level: float) -> str:
-    """In words."""
-    if p > level or pair.difference == 0:
-        return CANNOT_TELL
-    return f"{pair.a if pair.difference > 0 else pair.b} is better"
-
-
-def mcnemar(only_a: int, only_b: int) -> float:
-    """Exact two-sided p of McNemar's test: of the rows that only one got right, either is as likely. McNemar (1947)."""
-    disputed = only_a + only_b
-    return min(1.0, 2 * float(binom.cdf(min(only_a, only_b), disputed, 0.5)))
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """The p values adjusted for being looked at together, in the order given. Holm (1979),
-    www.jstor.org/stable/4615733.
+def _difference(lead: NDArray[np.float64], only_a: int, only_b: int, settings: _Settings) -> Interval:
+    """The accuracy difference with its interval, from each row's lead (N,): 1 where only a was right, -1 where only
+    b was.
     """
-    order = np.argsort(p_values, kind="stable")
-    adjusted = np.asarray(p_values, dtype=np.float64)[order] * np.arange(len(order), 0, -1)
-    result = np.empty(len(order))
-    result[order] = np.minimum(np.maximum.accumulate(adjusted), 1.0)
-    return [float(p) for p in result]
+    design, confidence, rows = settings.design, settings.confidence, len(lead)
+    value = (only_a - only_b) / rows
+    if settings.method == "score" and (design.simple or not lead.any()):
+        return tango(only_a, only_b, rows if design.cluster is None else design.units, confidence)
+    sums = design.sums((lead - value) / rows)
+    if settings.method == "score":
+        return skewed(value, standard_error(sums), skewness(sums), design.quantile(confidence), (-1.0, 1.0))
+    replicates = resample_mean(lead, design, settings.resamples, settings.seed)
+    if settings.method == "percentile":
+        return percentile(value, replicates, confidence)
+    return bca(value, replicates, skewness(sums), confidence)
 
 
-def smallest_difference(disputed: int, rows: int, level: float = 0.05) -> float:
-    """The smallest accuracy difference that the exact McNemar test calls significant with so many rows in dispute.
-
-    Where so few are in dispute that not even all of them on one side would do, it is the smallest number that would,
-    all on one side. In units of accuracy, 0..1; more than 1, that is inf, where the test set is too small to show any.
+@double_precision
+def cochran_q(labels: Any, probabilities: Mapping[str, Any]) -> tuple[float, float]:
+    """Cochran's Q over all contestants on the same labels (N,), and its p: is any of them right more often than
+    another?
     """
-    fewest = math.floor(math.log2(2 / level))
-    while 2 * 0.5**fewest > level:
-        fewest += 1
-    disputed = max(disputed, fewest)
-    if disputed > rows:
-        return math.inf
-    loser = int(binom.ppf(level / 2, disputed, 0.5))
-    while loser >= 0 and mcnemar(disputed - loser, loser) > level:
-        loser -= 1
-    return (disputed - 2 * loser) / rows
-
-
-def groups(accuracies: Mapping[str, float], pairs: Iterable[Pair]) -> dict[str, str]:
-    """Letters for each contestant, best first: two that share a letter cannot be told apart.
-
-    Compact letter display, by insertion and absorption: Piepho (2004), doi:10.1198/1061860043515. Letters follow the
-    accuracy.
-    """
-    order = sorted(accuracies, key=lambda name: -accuracies[name])
-    sets = [frozenset(order)]
-    for pair in pairs:
-        if pair.better is None:
-            continue
-        split = [part - {name} if {pair.a, pair.b} <= part else part for part in sets for name in (pair.a, pair.b)]
-        unique = list(dict.fromkeys(split))
-        sets = [part for part in unique if not any(part < other for other in unique)]
-    sets.sort(key=lambda part: sorted(order.index(name) for name in part))
-    letters = [_letter(index) for index in range(len(sets))]
-    return {name: "".join(letter for letter, part in zip(letters, sets, strict=True) if name in part) for name in order}
-
-
-def _letter(index: int) -> str:
-    """From a to z, then a1 to z1, and so on."""
-    return chr(ord("a") + index % 26) + (str(index // 26) if index >= 26 else "")
+    rows = read_together(labels, probabilities)
+    if len(rows) < 2:
+        raise InputError(f"Expected at least two contestants. Received: {len(rows)}.")
+    return cochran(np.stack([one.correct for one in rows.values()], axis=1))

@@ -56,6 +56,13 @@ def order_keys(probabilities: NDArray[np.floating[Any]]) -> NDArray[np.signedint
     return np.abs(probabilities).view(np.int32 if probabilities.dtype.itemsize == 4 else np.int64)  # -0.0 is 0
 
 
+def last_of_ties(ordered: NDArray[Any]) -> NDArray[np.int64]:
+    """Where each run of equal values in an ordered array (N,) ends, int64 (T,): no threshold can part the rows of a
+    run.
+    """
+    return np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True))
+
+
 def blocks(rows: int, row_elements: int) -> Iterator[slice]:
     """Slices that cover `rows`, each of at most BLOCK elements (and of one row at least)."""
     step = max(1, BLOCK // max(1, row_elements))

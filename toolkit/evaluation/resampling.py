@@ -1,18 +1,18 @@
 """Resampled totals: the bootstrap of anything that is a function of sums over rows. It knows no metric."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
 from toolkit.evaluation.checks import Labels
+from toolkit.evaluation.design import Design
 from toolkit.evaluation.precision import BLOCK, to_double, to_numpy
 
 Doubles = NDArray[np.float64]
-CELLS = 1024  # a mean over more rows than twice this is resampled in two stages
+CELLS = 1024  # values are resampled in so many cells where more of them differ than twice that
 
 
 @dataclass(frozen=True)
@@ -21,76 +21,121 @@ class Table:
     table.
     """
 
-    multiplicity: Labels  # int64 (U,), how many rows are alike
+    multiplicity: Labels  # int64 (U,), how many draws of the original sample fell on the unit
+    stratum: Labels  # int64 (U,), draws stay within their stratum
     unit: Labels  # int64 (E,)
     column: Labels  # int64 (E,)
     value: Doubles  # (E,), unit `unit` adds `value` to total `column`
     columns: int  # F
-
-    @property
-    def totals(self) -> Doubles:
-        """The totals of the rows as they are, (F,)."""
-        added = self.multiplicity[self.unit] * self.value
-        return np.bincount(self.column, added, minlength=self.columns).astype(np.float64)
+    variance: Doubles | None = None  # (U,), of what the rows of a unit add to total 0, where they are not quite alike
 
 
-def confusion_table(confusion: NDArray[np.int64]) -> Table:
-    """int64 (K, K) -> the occupied cells as units; totals: K hits, K times true, K times predicted."""
-    classes = len(confusion)
-    true, predicted = np.nonzero(confusion)
-    units = np.arange(len(true))
-    hits = np.flatnonzero(true == predicted)
-    unit = np.concatenate([hits, units, units])
-    column = np.concatenate([true[hits], classes + true, 2 * classes + predicted])
-    return Table(confusion[true, predicted], unit, column, np.ones(len(unit)), 3 * classes)
+def confusion_table(labels: Labels, predictions: Sequence[Labels], classes: int, design: Design) -> Table:
+    """Labels (N,) and the predictions (N,) of one or more contestants -> a table whose units are cells, or clusters.
+
+    Totals, for each contestant: K hits, K times true, K times predicted. Rows of one cell (the same label, the same
+    predictions) are alike, and counts of cells in a bootstrap sample are multinomial: exactly the bootstrap of the
+    rows, at the cost of the occupied cells.
+    """
+    if design.cluster is None:
+        key = design.stratum * classes + labels
+        for predicted in predictions:
+            key = key * classes + predicted
+        first, count = np.unique(key, return_index=True, return_counts=True)[1:]
+        rows, unit, stratum = first, np.arange(len(first)), design.stratum[first]
+    else:
+        rows, unit = np.arange(design.rows), design.cluster
+        count, stratum = np.ones(design.units, dtype=np.int64), design.unit_stratum
+    units, columns = [], []
+    for index, predicted in enumerate(predictions):
+        true, chosen, start = labels[rows], predicted[rows], 3 * classes * index
+        hit = true == chosen
+        units += [unit[hit], unit, unit]
+        columns += [start + true[hit], start + classes + true, start + 2 * classes + chosen]
+    width = 3 * classes * len(predictions)
+    entry, value = np.unique(np.concatenate(units) * width + np.concatenate(columns), return_counts=True)
+    return Table(count, stratum, entry // width, entry % width, value.astype(np.float64), width)
+
+
+def mean_table(values: Doubles, design: Design) -> Table:
+    """Values (N,) -> a table of two totals, their sum and their number.
+
+    Few different values are drawn as they are. Many are sorted into CELLS cells of equal count a stratum; the cells'
+    counts are multinomial, as they would be anyway, and the sum of what is drawn inside the cells, many values that
+    hardly differ, is taken as normal with its exact mean and variance.
+    """
+    if design.cluster is not None:
+        sums, sizes = np.bincount(design.cluster, values), np.bincount(design.cluster)
+        ones = np.ones(design.units, dtype=np.int64)
+        return _two_totals(ones, design.unit_stratum, sums.astype(np.float64), sizes.astype(np.float64), None)
+    different, code = np.unique(values, return_inverse=True)
+    if len(different) > 2 * CELLS:
+        order = np.lexsort((values, design.stratum))
+        sizes = np.bincount(design.stratum)
+        rank = np.empty(len(values), dtype=np.int64)
+        rank[order] = np.arange(len(values)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        code = rank * CELLS // sizes[design.stratum]
+    cell = np.unique(design.stratum * (code.max() + 1) + code, return_inverse=True)[1]
+    count = np.bincount(cell)
+    mean = np.bincount(cell, values) / count
+    variance = np.bincount(cell, (values - mean[cell]) ** 2) / count
+    stratum = np.empty(len(count), dtype=np.int64)
+    stratum[cell] = design.stratum
+    return _two_totals(count, stratum, mean, np.ones(len(count)), variance if variance.any() else None)
+
+
+def _two_totals(count: Labels, stratum: Labels, first: Doubles, second: Doubles, variance: Doubles | None) -> Table:
+    """A table in which every unit adds to both of two totals."""
+    units = np.arange(len(count))
+    column = np.repeat([0, 1], len(count))
+    return Table(count, stratum, np.tile(units, 2), column, np.concatenate([first, second]), 2, variance)
 
 
 def resample(table: Table, resamples: int, seed: int) -> Doubles:
-    """Draw all the rows again with replacement, `resamples` times -> totals (resamples, F).
-
-    Rows that are alike make one cell, and the counts of cells in a bootstrap sample are multinomial: exactly the
-    bootstrap of the rows at the cost of its occupied cells.
-    """
+    """Draw the whole sample again with replacement, `resamples` times -> totals (resamples, F)."""
     rng = np.random.default_rng(seed)
-    return np.concatenate([totals(table, counts) for counts in _draws(table.multiplicity, resamples, rng)])
+    blocks = draws(table.multiplicity, table.stratum, resamples, rng)
+    return np.concatenate([_totals(table, counts, rng) for counts in blocks])
 
 
-def _draws(multiplicity: Labels, resamples: int, rng: np.random.Generator) -> Iterator[NDArray[np.int64]]:
-    """Counts of the units in the resamples, int64 (B, U) at a time."""
-    rows = int(multiplicity.sum())
-    step = max(1, BLOCK // len(multiplicity))
+def resample_mean(values: Doubles, design: Design, resamples: int, seed: int) -> Doubles:
+    """The mean of values (N,) over `resamples` bootstrap samples, (resamples,)."""
+    sums = resample(mean_table(values, design), resamples, seed)
+    return np.asarray(sums[:, 0] / sums[:, 1])
+
+
+def draws(
+    multiplicity: Labels, stratum: Labels, resamples: int, rng: np.random.Generator
+) -> Iterator[NDArray[np.int64]]:
+    """How often each unit occurs in the resamples, int64 (B, U) at a time, drawn stratum by stratum."""
+    members = [np.flatnonzero(stratum == index) for index in range(int(stratum.max()) + 1)]
+    step = max(1, BLOCK // max(len(multiplicity), int(multiplicity.sum()) if len(multiplicity) > 512 else 0))
     for start in range(0, resamples, step):
-        yield rng.multinomial(rows, multiplicity / rows, size=min(step, resamples - start))
+        size = min(step, resamples - start)
+        counts = np.empty((size, len(multiplicity)), dtype=np.int64)
+        for units in members:
+            counts[:, units] = _draw(multiplicity[units], size, rng)
+        yield counts
 
 
-def totals(table: Table, counts: NDArray[Any]) -> Doubles:
+def _draw(multiplicity: Labels, size: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Multinomial counts (size, U): row by row where hardly any rows are alike, else unit by unit."""
+    units, rows = len(multiplicity), int(multiplicity.sum())
+    if rows > 8 * units or units <= 512:  # a binomial costs about as much as 8 picks
+        return rng.multinomial(rows, multiplicity / rows, size=size)
+    owner = np.repeat(np.arange(units, dtype=np.int32), multiplicity)
+    picks = owner[rng.integers(0, rows, size=(size, rows), dtype=np.uint32)]
+    picks = picks.astype(np.int64) + units * np.arange(size)[:, None]
+    return np.bincount(picks.ravel(), minlength=size * units).reshape(size, units)
+
+
+def _totals(table: Table, counts: NDArray[np.int64], rng: np.random.Generator) -> Doubles:
     """Counts (B, U) of the units -> totals (B, F), summed on the device."""
     drawn = to_double(np.ascontiguousarray(counts.T))
     entries = ops.take(drawn, ops.convert_to_tensor(table.unit), axis=0) * to_double(table.value)[:, None]
-    sums = ops.segment_sum(entries, ops.convert_to_tensor(table.column.astype(np.int32)), num_segments=table.columns)
-    return to_numpy(ops.transpose(sums))
-
-
-def resample_mean(values: Doubles, resamples: int, seed: int) -> Doubles:
-    """The mean of values (N,) over `resamples` bootstrap samples, (resamples,).
-
-    Few rows are drawn as they are. Many are sorted into CELLS cells of equal count; the cells' counts are
-    multinomial, as they would be anyway, and the sum of what is drawn inside the cells, some hundred values a cell
-    that hardly differ, is taken as normal with its exact mean and variance.
-    """
-    rng = np.random.default_rng(seed)
-    rows = len(values)
-    cells = rows if rows <= 2 * CELLS else CELLS
-    edges = np.arange(cells + 1) * rows // cells
-    sizes = np.diff(edges)
-    ordered = np.sort(values)
-    means = np.add.reduceat(ordered, edges[:-1]) / sizes
-    variances = (
-        np.maximum(np.add.reduceat(ordered**2, edges[:-1]) / sizes - means**2, 0) if cells < rows else np.zeros(rows)
-    )
-    sums = []
-    for counts in _draws(sizes, resamples, rng):
-        drawn = to_double(counts)
-        inside = ops.sqrt(ops.matmul(drawn, to_double(variances))) * to_double(rng.standard_normal(len(counts)))
-        sums.append(to_numpy(ops.matmul(drawn, to_double(means)) + inside))
-    return np.concatenate(sums) / rows
+    column = ops.convert_to_tensor(table.column.astype(np.int32))
+    totals = np.array(to_numpy(ops.transpose(ops.segment_sum(entries, column, num_segments=table.columns))))
+    if table.variance is not None:
+        spread = to_numpy(ops.sqrt(ops.matmul(to_double(table.variance[None]), drawn)))[0]
+        totals[:, 0] += spread * rng.standard_normal(len(counts))
+    return totals

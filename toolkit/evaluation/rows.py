@@ -66,6 +66,11 @@ def read_rows(labels: Any, probabilities: Any) -> Rows:
     )
 
 
+def read_probabilities(probabilities: Any) -> Probabilities:
+    """Check probabilities (N, K) that come without labels, and return them."""
+    return read_rows(np.zeros(np.shape(probabilities)[:1], dtype=np.int64), probabilities).probabilities
+
+
 def _read_block(labels: Labels, probabilities: Probabilities) -> list[NDArray[Any]]:
     """For one block of rows: prediction, largest, true class's probability, sum of squares, rank, sum, smallest (one
     value).

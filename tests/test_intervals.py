@@ -1,0 +1,229 @@
+"""Intervals: against published numbers, against brute force, and properties that hold whatever the data."""
+
+import numpy as np
+import pytest
+import scipy.stats
+import sklearn.metrics as sk
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from statsmodels.stats.proportion import proportion_confint
+
+from toolkit.errors import InputError
+from toolkit.evaluation import evaluate, evaluate_groups, point_metrics, sampled
+from toolkit.evaluation.bootstrap import area_replicates, bootstrap_function, confusion_replicates
+from toolkit.evaluation.confusion import CONFUSION_METRICS
+from toolkit.evaluation.design import check_design, skewness, standard_error
+from toolkit.evaluation.evidence import AREAS, Evidence
+from toolkit.evaluation.intervals import bca, percentile, score, skewed, wilson
+from toolkit.evaluation.precision import double_precision
+from toolkit.evaluation.resampling import draws, resample_mean
+from toolkit.evaluation.rows import read_rows
+
+
+def case(rows=300, classes=4, seed=0, strength=1.5):
+    """Labels (N,), unevenly many a class, and probabilities (N, K)."""
+    rng = np.random.default_rng(seed)
+    share = 0.7 ** np.arange(classes)
+    labels = rng.choice(classes, rows, p=share / share.sum())
+    scores = rng.normal(size=(rows, classes))
+    scores[np.arange(rows), labels] += strength
+    odds = np.exp(scores)
+    return labels, odds / odds.sum(axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize(
+    ("successes", "trials", "low", "high"),
+    [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)],
+)
+def test_wilson_gives_the_published_intervals(successes, trials, low, high):
+    """Newcombe (1998), Statistics in Medicine 17, 857-872, table I, method 3."""
+    interval = wilson(successes, trials)
+    assert (round(interval.low, 4), round(interval.high, 4)) == (low, high)
+
+
+@given(st.integers(1, 5000), st.floats(0, 1), st.sampled_from([0.8, 0.95, 0.99]))
+def test_wilson_equals_statsmodels(trials, share, confidence):
+    successes = round(share * trials)
+    interval = wilson(successes, trials, confidence)
+    expected = proportion_confint(successes, trials, alpha=1 - confidence, method="wilson")
+    assert (interval.low, interval.high) == pytest.approx(expected, abs=1e-9)
+
+
+def test_bca_and_percentile_agree_with_scipy():
+    values = np.random.default_rng(0).exponential(size=60)
+    influence = (values - values.mean()) / 60
+    replicates = resample_mean(values, check_design(None, 60), 20_000, seed=1)
+    for interval, method in (
+        (percentile(values.mean(), replicates), "percentile"),
+        (bca(values.mean(), replicates, skewness(influence)), "BCa"),
+    ):
+        expected = scipy.stats.bootstrap((values,), np.mean, n_resamples=20_000, method=method, rng=2)
+        assert (interval.low, interval.high) == pytest.approx(
+            tuple(expected.confidence_interval), abs=0.015
+        )  # 20,000 resamples of either
+
+
+@pytest.mark.parametrize("rows", [500, 20_000])  # drawn value by value, and in cells
+def test_the_bootstrap_of_a_mean_has_its_spread_and_skewness(rows):
+    values = np.random.default_rng(3).lognormal(sigma=1.5, size=rows)
+    replicates = resample_mean(values, check_design(None, rows), 4000, seed=0)
+    assert replicates.mean() == pytest.approx(values.mean(), abs=4 * values.std() / np.sqrt(rows * 4000))
+    assert replicates.std() == pytest.approx(values.std() / np.sqrt(rows), rel=0.05)  # 4,000 resamples know it to 1.1 %
+    expected = scipy.stats.skew(values) / np.sqrt(rows)
+    assert scipy.stats.skew(replicates) == pytest.approx(expected, abs=0.2)  # and the skewness to 0.04, more with it
+
+
+def macro_f1(labels, probabilities):
+    """Of four classes, all of them in use: scikit-learn's costs a millisecond."""
+    table = np.bincount(4 * labels + probabilities.argmax(axis=1), minlength=16).reshape(4, 4)
+    return np.mean(2 * np.diagonal(table) / (table.sum(axis=0) + table.sum(axis=1)))
+
+
+@double_precision
+def replicates_of(labels, probabilities, design, resamples=3000):
+    rows = read_rows(labels, probabilities)
+    found = confusion_replicates([rows], design, resamples, seed=0)[0]
+    return found | area_replicates([rows], design, resamples, seed=0)[0]
+
+
+@pytest.mark.jax
+def test_the_bootstrap_by_cells_is_the_bootstrap_by_rows():
+    labels, probabilities = case(120)
+    rows = read_rows(labels, probabilities)
+    fast = replicates_of(labels, probabilities, check_design(None, 120))
+    slow = bootstrap_function([rows], macro_f1, check_design(None, 120), 1500, seed=1)
+    assert scipy.stats.ks_2samp(fast["macro_f1"], slow).pvalue > 0.01
+    assert set(fast) == set(CONFUSION_METRICS) | set(AREAS)
+
+
+@pytest.mark.jax
+def test_resampled_areas_equal_scikit_learn_with_weights():
+    labels, probabilities = case(80, seed=4)
+    probabilities = np.round(probabilities, 1) + 1e-3  # ties
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    found = replicates_of(labels, probabilities, check_design(None, 80), 5)
+    counts = np.concatenate(list(draws(np.ones(80, int), np.zeros(80, int), 5, np.random.default_rng(0))))
+    for index, weights in enumerate(counts):
+        for name, metric in (("roc_auc", sk.roc_auc_score), ("average_precision", sk.average_precision_score)):
+            each = [metric(labels == k, probabilities[:, k], sample_weight=weights) for k in range(4)]
+            assert found[name][index] == pytest.approx(np.mean(each), abs=1e-9)
+
+
+@pytest.mark.jax
+@pytest.mark.parametrize("metric", ["macro_f1", "matthews", "kappa", "weighted_f1", "roc_auc", "average_precision"])
+def test_influence_is_what_leaving_a_row_out_shows(metric):
+    labels, probabilities = case(150, seed=5)
+    influence = double_precision(lambda: Evidence(read_rows(labels, probabilities)).influence(metric))()
+    full = point_metrics(labels, probabilities)[metric]
+    for row in range(0, 150, 30):
+        kept = np.arange(150) != row
+        without = point_metrics(labels[kept], probabilities[kept])[metric]
+        assert influence[row] == pytest.approx((full - without) * 149 / 150, abs=3e-4)  # they differ by 1 / N squared
+    assert influence.sum() == pytest.approx(0, abs=1e-9)
+
+
+@pytest.mark.parametrize("method", ["score", "percentile", "bca"])
+def test_intervals_hold_their_value_and_stay_in_bounds(method):
+    for strength in (-3, 0, 2, 8):
+        labels, probabilities = case(60, strength=strength, seed=6)
+        evaluation = evaluate(labels, probabilities, method=method, resamples=400)
+        for name, interval in evaluation.metrics.items():
+            assert interval.low <= interval.high, name
+            assert interval.low >= -1 or name == "log_loss"
+            assert interval.high <= 1 or name in ("log_loss", "brier")
+            if method == "score":
+                assert interval.low <= interval.value <= interval.high, name
+
+
+def test_a_perfect_score_keeps_an_interval_and_a_weak_class_widens_it():
+    labels = np.repeat([0, 1], [190, 10])
+    evaluation = evaluate(labels, np.eye(2)[labels])
+    assert evaluation["accuracy"].low == pytest.approx(wilson(200, 200).low)
+    assert evaluation["balanced_accuracy"].low < evaluation["accuracy"].low < 1
+    assert evaluation["macro_f1"].high == 1
+
+
+@pytest.mark.parametrize("method", ["score", "bca"])
+def test_rows_that_come_three_times_tell_no_more_than_once(method):
+    labels, probabilities = case(200, seed=7)
+    once = evaluate(labels, probabilities, method=method)
+    thrice = evaluate(
+        np.repeat(labels, 3),
+        np.repeat(probabilities, 3, axis=0),
+        method=method,
+        design=sampled(clusters=np.repeat([f"patient {index}" for index in range(200)], 3)),
+    )
+    for name in ("accuracy", "macro_f1", "log_loss", "roc_auc", "kappa"):
+        width, wide = once[name].high - once[name].low, thrice[name].high - thrice[name].low
+        assert wide == pytest.approx(width, rel=0.12 if method == "bca" else 0.02), name  # t for z, and fewer draws
+    recall, again = once.per_class[0].recall, thrice.per_class[0].recall
+    assert again.high - again.low == pytest.approx(recall.high - recall.low, rel=0.03)
+
+
+def test_strata_keep_their_size_in_every_resample():
+    labels = case(200, seed=8)[0]
+    counts = np.concatenate(list(draws(np.ones(200, int), labels, 20, np.random.default_rng(0))))
+    for label in range(4):
+        assert (counts[:, labels == label].sum(axis=1) == np.sum(labels == label)).all()
+
+
+def test_strata_narrow_an_interval_that_the_strata_explain():
+    labels, probabilities = case(400, seed=9)
+    site = probabilities.argmax(axis=1) == labels  # a stratum in which all is right, and one in which all is wrong
+    loose, tight = evaluate(labels, probabilities), evaluate(labels, probabilities, design=sampled(strata=site))
+    assert tight["log_loss"].high - tight["log_loss"].low < 0.9 * (loose["log_loss"].high - loose["log_loss"].low)
+    replicates = evaluate(labels, probabilities, method="percentile", resamples=200, design=sampled(strata=site))
+    assert replicates["accuracy"].low == replicates["accuracy"].high == loose["accuracy"].value
+
+
+@given(st.floats(0.001, 0.999), st.floats(0.001, 0.2), st.floats(-0.5, 0.5))
+@settings(max_examples=50)
+def test_score_and_skewed_intervals_hold_their_value(value, error, skew):
+    for interval in (score(value, error, 100, 1.96), skewed(value, error, skew, 1.96, (0, 1))):
+        assert 0 <= interval.low <= value <= interval.high <= 1
+
+
+def test_without_skewness_the_skewed_interval_is_the_plain_one():
+    interval = skewed(1.0, 0.1, 0.0, 2.0, (0.0, np.inf))
+    assert (interval.low, interval.high) == pytest.approx((0.8, 1.2))
+    leaning = skewed(1.0, 0.1, 0.5, 2.0, (0.0, np.inf))
+    assert leaning.high - 1 > 1 - leaning.low
+
+
+def test_the_standard_error_of_independent_rows_is_the_textbook_one():
+    values = np.random.default_rng(1).normal(size=50)
+    sums = check_design(None, 50).sums((values - values.mean()) / 50)
+    assert standard_error(sums) == pytest.approx(scipy.stats.sem(values))
+
+
+def test_the_worst_group_is_named_and_tested():
+    labels, probabilities = case(900, strength=4, seed=10)
+    camera = np.array(["north", "south", "<b>east</b>"])[np.arange(900) % 3]
+    broken = camera == "south"
+    probabilities[broken] = np.roll(probabilities[broken], 1, axis=1)
+    table = evaluate_groups(labels, probabilities, camera, ["a", "b", "c", "d"])
+    assert table.worst.name == "south"
+    assert table.worst.verdict == "worse than the rest"
+    assert table.worst.evaluation.rows == 300
+    assert {group.verdict for group in table.groups[1:]} == {"better than the rest"}
+    same = evaluate_groups(*case(900, seed=11), camera)
+    assert {group.verdict for group in same.groups} == {"cannot tell"}
+    assert table.to_dict()["worst"] == "south"
+
+
+def test_designs_and_methods_that_cannot_be_are_refused():
+    labels, probabilities = case(20)
+    with pytest.raises(InputError, match="20 rows"):
+        evaluate(labels, probabilities, design=sampled(clusters=np.arange(19)))
+    with pytest.raises(InputError, match="two clusters"):
+        sampled(clusters=np.zeros(20))
+    with pytest.raises(InputError, match="neither"):
+        sampled()
+    with pytest.raises(InputError, match="several strata"):
+        sampled(clusters=np.repeat([0, 1], 10), strata=np.arange(20))
+    with pytest.raises(InputError, match="one value for each"):
+        sampled(clusters=np.arange(20), strata=np.arange(19))
+    with pytest.raises(InputError, match="Did you mean 'bca'"):
+        evaluate(labels, probabilities, method="bcaa")
+    with pytest.raises(InputError, match="at most 500"):
+        evaluate_groups(*case(600), np.arange(600))

@@ -1,0 +1,107 @@
+"""Bootstrap replicates of every metric, for one contestant or for two on the same rows. It draws no interval."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from keras import ops
+from numpy.typing import NDArray
+
+from toolkit.evaluation.confusion import CONFUSION_METRICS, confusion_metrics
+from toolkit.evaluation.design import Design
+from toolkit.evaluation.evidence import AREAS, Evidence
+from toolkit.evaluation.precision import last_of_ties, order_keys, to_double, to_numpy
+from toolkit.evaluation.resampling import confusion_table, draws, resample, resample_mean
+from toolkit.evaluation.rows import Rows
+
+Doubles = NDArray[np.float64]
+
+
+def bootstrap(evidence: Evidence, design: Design, resamples: int, seed: int) -> dict[str, Doubles]:
+    """Replicates (resamples,) of every metric but ECE, NaN where a resample does not define it."""
+    means = {name: resample_mean(values, design, resamples, seed) for name, values in evidence.means.items()}
+    confusion = confusion_replicates([evidence.rows], design, resamples, seed)[0]
+    areas = area_replicates([evidence.rows], design, resamples, seed)[0]
+    return confusion | means | areas
+
+
+def bootstrap_difference(
+    first: Evidence, second: Evidence, metric: str, design: Design, resamples: int, seed: int
+) -> Doubles:
+    """Replicates (resamples,) of the metric of the first less that of the second, both on the same resampled rows."""
+    if metric in first.means:
+        return resample_mean(first.means[metric] - second.means[metric], design, resamples, seed)
+    replicate = confusion_replicates if metric in CONFUSION_METRICS else area_replicates
+    both = replicate([first.rows, second.rows], design, resamples, seed)
+    return np.asarray(both[0][metric] - both[1][metric])
+
+
+def bootstrap_function(
+    rows: Sequence[Rows], function: Callable[..., float], design: Design, resamples: int, seed: int
+) -> Doubles:
+    """Replicates (resamples,) of any function of labels and the probabilities of one or more contestants: one call
+    each.
+    """
+    rng = np.random.default_rng(seed)
+    members = [np.flatnonzero(design.unit_stratum == index) for index in range(design.strata)]
+    order = np.arange(design.rows) if design.cluster is None else np.argsort(design.cluster, kind="stable")
+    sizes = np.ones(design.rows, dtype=np.int64) if design.cluster is None else np.bincount(design.cluster)
+    starts = np.cumsum(sizes) - sizes
+    replicates = np.empty(resamples)
+    for index in range(resamples):
+        units = np.concatenate([rng.choice(units, len(units)) for units in members])
+        offsets = np.arange(sizes[units].sum()) - np.repeat(np.cumsum(sizes[units]) - sizes[units], sizes[units])
+        drawn = order[np.repeat(starts[units], sizes[units]) + offsets]
+        replicates[index] = function(rows[0].labels[drawn], *(one.probabilities[drawn] for one in rows))
+    return replicates
+
+
+def confusion_replicates(rows: Sequence[Rows], design: Design, resamples: int, seed: int) -> list[dict[str, Doubles]]:
+    """Replicates (resamples,) of CONFUSION_METRICS, for each contestant on the same resampled rows."""
+    classes = rows[0].classes
+    table = confusion_table(rows[0].labels, [one.predicted for one in rows], classes, design)
+    drawn = to_double(resample(table, resamples, seed))
+    found = []
+    for start in range(0, table.columns, 3 * classes):
+        parts = (drawn[:, start + at * classes : start + (at + 1) * classes] for at in range(3))
+        found.append({name: to_numpy(value) for name, value in confusion_metrics(*parts).items()})
+    return found
+
+
+def area_replicates(rows: Sequence[Rows], design: Design, resamples: int, seed: int) -> list[dict[str, Doubles]]:
+    """Replicates (resamples,) of AREAS, for each contestant on the same resampled rows, in blocks of bounded memory."""
+    rng = np.random.default_rng(seed)
+    multiplicity = np.ones(design.units, dtype=np.int64)
+    found: list[dict[str, list[Doubles]]] = [{name: [] for name in AREAS} for _ in rows]
+    for counts in draws(multiplicity, design.unit_stratum, resamples, rng):
+        weights = counts if design.cluster is None else counts[:, design.cluster]
+        for replicates, one in zip(found, rows, strict=True):
+            for name, values in zip(AREAS, _weighted_areas(one, weights), strict=True):
+                replicates[name].append(values)
+    return [{name: np.concatenate(values) for name, values in replicates.items()} for replicates in found]
+
+
+def _weighted_areas(rows: Rows, weights: NDArray[np.int64]) -> tuple[Doubles, Doubles]:
+    """Macro ROC AUC and average precision (B,) of rows that count `weights` (B, N) times."""
+    sums = np.zeros((2, len(weights)))
+    defined = np.zeros(len(weights))
+    for index in range(rows.classes):
+        if not np.any(rows.labels == index):
+            continue
+        keys = order_keys(np.ascontiguousarray(rows.probabilities[:, index]))
+        order = np.argsort(-keys, kind="stable")
+        last = last_of_ties(keys[order])
+        positive = to_double(rows.labels[order] == index)
+        ordered = to_double(weights[:, order])
+        taken = ops.take(ops.cumsum(ordered, axis=1), ops.convert_to_tensor(last), axis=1)
+        hits = ops.take(ops.cumsum(ordered * positive, axis=1), ops.convert_to_tensor(last), axis=1)
+        wrong = taken - hits
+        gained, missed = (values - ops.pad(values[:, :-1], [[0, 0], [1, 0]]) for values in (hits, wrong))
+        positives, negatives = hits[:, -1], wrong[:, -1]
+        valid = to_numpy(ops.logical_and(positives > 0, negatives > 0))
+        area = ops.sum(missed * (hits - gained / 2), axis=1) / ops.maximum(positives * negatives, 1.0)
+        precision = ops.sum(gained * hits / ops.maximum(taken, 1.0), axis=1) / ops.maximum(positives, 1.0)
+        sums += np.where(valid, np.stack([to_numpy(area), to_numpy(precision)]), 0.0)
+        defined += valid
+    with np.errstate(invalid="ignore"):
+        means = sums / defined
+    return means[0], means[1]

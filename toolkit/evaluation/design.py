@@ -1,0 +1,113 @@
+"""How the rows of the test set were drawn: alone, in clusters that share something, within strata. It knows no
+metric.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import norm, t
+
+from toolkit.errors import InputError
+from toolkit.evaluation.checks import Labels
+
+Doubles = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Design:
+    """Which of N rows were drawn together (`cluster`) and out of which part of the population (`stratum`), as codes
+    from 0.
+    """
+
+    rows: int  # N
+    cluster: Labels | None  # int64 (N,); None: every row was drawn alone
+    stratum: Labels  # int64 (N,)
+    units: int  # how many clusters, or rows
+    unit_stratum: Labels  # int64 (units,)
+
+    @property
+    def clustered(self) -> bool:
+        """Whether rows came in clusters."""
+        return self.cluster is not None
+
+    @property
+    def simple(self) -> bool:
+        """Whether every row was drawn alone and out of the whole."""
+        return self.cluster is None and self.strata == 1
+
+    @property
+    def strata(self) -> int:
+        """How many strata there are, 1 where none were given."""
+        return int(self.unit_stratum.max()) + 1
+
+    def sums(self, influence: Doubles) -> Doubles:
+        """Influence of rows (N,) -> of units (U,), each less the mean of its stratum."""
+        summed = influence if self.cluster is None else np.bincount(self.cluster, influence, minlength=self.units)
+        sizes = np.bincount(self.unit_stratum)
+        return summed - (np.bincount(self.unit_stratum, summed) / sizes)[self.unit_stratum]
+
+    def quantile(self, confidence: float) -> float:
+        """How many standard errors an interval reaches to either side: few clusters know their own spread badly."""
+        upper = (1 + confidence) / 2
+        freedom = self.units - self.strata
+        return float(t.ppf(upper, max(freedom, 1)) if self.clustered else norm.ppf(upper))
+
+
+def sampled(clusters: Any = None, strata: Any = None) -> Design:
+    """Say how rows were sampled. clusters, strata: (N,) of anything sortable, such as patients or classes; at least
+    one of them.
+
+    Raises InputError for columns of different length, fewer than two clusters, and clusters that lie in several strata.
+    """
+    given = clusters if clusters is not None else strata
+    if given is None:
+        raise InputError(
+            "Expected clusters, strata or both. Received: neither; leave the design out for rows drawn alone."
+        )
+    rows = len(np.asarray(given))
+    cluster, stratum = codes(clusters, rows, "clusters"), codes(strata, rows, "strata")
+    stratum = np.zeros(rows, dtype=np.int64) if stratum is None else stratum
+    if cluster is None:
+        return Design(rows, None, stratum, rows, stratum)
+    units = int(cluster.max()) + 1
+    if units < 2:
+        raise InputError("Expected at least two clusters, or the spread between them is unknown. Received: 1.")
+    unit_stratum = np.empty(units, dtype=np.int64)
+    unit_stratum[cluster] = stratum
+    if not np.array_equal(unit_stratum[cluster], stratum):
+        raise InputError("Expected every cluster to lie within one stratum. Received: clusters in several strata.")
+    return Design(rows, cluster, stratum, units, unit_stratum)
+
+
+def check_design(design: Design | None, rows: int) -> Design:
+    """The design that was given, if it is of so many rows, and otherwise that of rows drawn alone."""
+    if design is None:
+        alone = np.zeros(rows, dtype=np.int64)
+        return Design(rows, None, alone, rows, alone)
+    if design.rows != rows:
+        raise InputError(f"Expected a design of {rows} rows, as there are labels. Received: one of {design.rows} rows.")
+    return design
+
+
+def codes(column: Any, rows: int, what: str) -> Labels | None:
+    """Any column (N,) -> integers from 0 in the order of its sorted values; None stays None."""
+    if column is None:
+        return None
+    values = np.asarray(column)
+    if values.shape != (rows,):
+        raise InputError(f"Expected {what} as one value for each of {rows} rows. Received: {values.shape}.")
+    return np.unique(values, return_inverse=True)[1].astype(np.int64)
+
+
+def standard_error(sums: Doubles) -> float:
+    """The standard error that influence values of units (U,) give, with the usual correction for few units."""
+    units = len(sums)
+    return float(np.sqrt(np.sum(sums**2) * units / max(units - 1, 1)))
+
+
+def skewness(sums: Doubles) -> float:
+    """The skewness of the estimate that influence values of units (U,) give: 6 times BCa's acceleration."""
+    spread = float(np.sum(sums**2))
+    return float(np.sum(sums**3)) / spread**1.5 if spread > 0 else 0.0
