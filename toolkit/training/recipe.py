@@ -21,7 +21,7 @@ class Recipe:
         InputError: a value out of its range, or an unknown name with the nearest known one.
     """
 
-    epochs: int | None = None  # at most, see `patience`; None: as many as show 30,000 images, from 12 to 60
+    epochs: int | None = None  # at most, see `patience`; None: as many as show 30,000 images, from 20 to 60
     batch_size: int = 64  # or all training rows, where those are fewer
     optimizer: str = "adamw"
     learning_rate: float = 2e-3  # the schedule's peak
@@ -58,7 +58,7 @@ class Recipe:
 
     def for_rows(self, rows: int) -> Self:
         """The same recipe with what depends on the number of training rows filled in: epochs, and a batch no larger."""
-        epochs = self.epochs or min(60, max(12, round(30_000 / rows)))
+        epochs = self.epochs or min(60, max(20, round(30_000 / rows)))
         return dataclasses.replace(self, epochs=epochs, batch_size=min(self.batch_size, rows))
 
     def to_json(self) -> str:

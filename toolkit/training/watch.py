@@ -34,10 +34,7 @@ class Watch(keras.callbacks.Callback):
         """Move the bar on; `batch` is the last of the steps that were executed at once."""
         loss, accuracy = float((logs or {})["loss"]), float((logs or {})["accuracy"])
         if not math.isfinite(loss):
-            raise InputError(
-                f"Expected a finite loss. Received: {loss} in epoch {self.epoch + 1}, step {batch + 1}. "
-                f"Most often the learning rate is too high: try learning_rate={self.recipe.learning_rate / 10:g}."
-            )
+            raise self._not_finite(f"{loss} in epoch {self.epoch + 1}, step {batch + 1}")
         note = f"epoch {self.epoch + 1}/{self.recipe.epochs} loss {loss:.3f} accuracy {accuracy:.3f}{self._note}"
         self.advance(batch + 1 - self._step, note)
         self._step = batch + 1
@@ -46,7 +43,10 @@ class Watch(keras.callbacks.Callback):
         """Write the epoch into the history and decide whether it was the best, and whether it was the last."""
         values = {"loss": float((logs or {})["loss"]), "accuracy": float((logs or {})["accuracy"])}
         if len(self.labels):
-            chances = log_softmax(logits(self.model, self.images))
+            answers = logits(self.model, self.images)
+            if not np.isfinite(answers).all():
+                raise self._not_finite(f"answers on the hold-out that are not, after epoch {epoch + 1}")
+            chances = log_softmax(answers)
             values["holdout_loss"] = -float(chances[np.arange(len(self.labels)), self.labels].mean())
             values["holdout_accuracy"] = float((chances.argmax(axis=1) == self.labels).mean())
             self._note = f" validation {values['holdout_accuracy']:.3f}"
@@ -63,3 +63,10 @@ class Watch(keras.callbacks.Callback):
         """Put the best epoch's weights back."""
         if self.best_weights is not None:
             self.model.set_weights(self.best_weights)
+
+    def _not_finite(self, received: str) -> InputError:
+        lower = self.recipe.learning_rate / 10
+        return InputError(
+            f"Expected a finite loss. Received: {received}. "
+            f"Most often the learning rate is too high: try learning_rate={lower:g}."
+        )
