@@ -110,9 +110,8 @@ def compare(
     check_names(chosen)
     from toolkit.data import load
 
-    parts = {"validation": validation, "test": test}
-    handling: dict[str, Any] = {"skip_bad": skip_bad, "fit": fit, "duplicates": duplicates, "cache": cache}
-    dataset = load(data, image_size, seed=seed, **parts, **handling)
+    options: dict[str, Any] = {"skip_bad": skip_bad, "fit": fit, "duplicates": duplicates, "cache": cache}
+    dataset = load(data, image_size, seed=seed, validation=validation, test=test, **options)
     _wake_keras()
     from toolkit.comparison import compare as run_duel
     from toolkit.training import Recipe
