@@ -114,7 +114,7 @@ def test_images_too_small_are_refused_before_anything_is_fitted(name):
         build(name, (2, 2, 1))
 
 
-def test_the_catalogue_names_every_network():
+def test_every_deep_contestant_is_a_network():
     from toolkit.models import MODELS
 
-    assert {name for name, entry in CATALOGUE.items() if entry.side == "deep"} == set(MODELS)
+    assert {name for name, entry in CATALOGUE.items() if entry.side == "deep"} <= set(MODELS)
