@@ -3,6 +3,7 @@
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -19,35 +20,39 @@ def bare(path: Path) -> None:
     cv2.resize(cv2.imread(str(path), cv2.IMREAD_COLOR), (SIZE, SIZE), interpolation=cv2.INTER_AREA)
 
 
-def bare_seconds(files: list[Path]) -> float:
-    """Seconds for all files on two threads; nothing is kept."""
+def bare_all(files: list[Path]) -> None:
+    """All files on two threads; nothing is kept."""
     cv2.setNumThreads(1)
-    start = time.perf_counter()
     with ThreadPoolExecutor(THREADS) as threads:
         for _ in threads.map(bare, files):
             pass
-    return time.perf_counter() - start
 
 
-def store_seconds(files: list[Path]) -> float:
-    """Seconds to build and open the store in an empty cache."""
-    with tempfile.TemporaryDirectory() as cache:
-        start = time.perf_counter()
-        open_store(files, [path.name for path in files], (SIZE, SIZE), "squash", Path(cache), threads=THREADS)
-        return time.perf_counter() - start
+def store_all(files: list[Path], cache: Path) -> None:
+    """The store built and opened in an empty cache."""
+    open_store(files, [path.name for path in files], (SIZE, SIZE), "squash", cache, threads=THREADS)
+
+
+def seconds(work: Callable[[], None]) -> tuple[float, float]:
+    """Wall and processor seconds."""
+    wall, processor = time.perf_counter(), time.process_time()
+    work()
+    return time.perf_counter() - wall, time.process_time() - processor
 
 
 def main(folder: Path) -> None:
     """Print images a second of both, and the median ratio over alternating rounds."""
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
-    bare_seconds(files[:100])
-    store_seconds(files[:100])
-    pairs = [(bare_seconds(files), store_seconds(files)) for _ in range(ROUNDS)]
-    ratios = [one / other for one, other in pairs]
-    rates = [len(files) / np.median([pair[side] for pair in pairs]) for side in (0, 1)]
-    print(f"{len(files)} files to {SIZE} x {SIZE}, {THREADS} threads, {ROUNDS} rounds")
-    print(f"bare OpenCV {rates[0]:.0f} images/s, store {rates[1]:.0f} images/s")
-    print(f"ratio {np.median(ratios):.2f} ({min(ratios):.2f}..{max(ratios):.2f})")
+    rounds = []
+    for _ in range(ROUNDS + 1):
+        with tempfile.TemporaryDirectory() as cache:
+            rounds.append((seconds(lambda: bare_all(files)), seconds(lambda: store_all(files, Path(cache)))))
+    print(f"{len(files)} files to {SIZE} x {SIZE}, {THREADS} threads, {ROUNDS} rounds after one to warm up")
+    for number, clock in enumerate(("wall", "processor")):
+        peer, ours = (np.array([pair[side][number] for pair in rounds[1:]]) for side in (0, 1))
+        ratio, rates = peer / ours, [len(files) / np.median(side) for side in (peer, ours)]
+        print(f"{clock}: bare OpenCV {rates[0]:.0f} images/s, store {rates[1]:.0f}; ", end="")
+        print(f"ratio {np.median(ratio):.2f} ({ratio.min():.2f}..{ratio.max():.2f})")
 
 
 if __name__ == "__main__":
