@@ -20,17 +20,25 @@ KERNELS = ("linear", "rbf")
 class CalibratedSVM(ClassifierMixin, BaseEstimator):
     """An SVM whose decision values become probabilities by one temperature, learned on out-of-fold training rows.
 
-    After `fit`: `classes_`, and `folds_`, which is `folds` unless the smallest class has fewer rows.
+    After `fit`: `classes_`, and `folds_`, which is `folds` unless the smallest class has fewer rows. `gamma_factor`
+    multiplies gamma "scale", 1 / (D * variance of the features), and so means the same for features of any size.
     """
 
     def __init__(
-        self, kernel: str = "linear", C: float = 1.0, gamma: float | str = "scale", folds: int = 3, seed: int = 0
+        self,
+        kernel: str = "linear",
+        C: float = 1.0,
+        gamma: float | str = "scale",
+        folds: int = 3,
+        seed: int = 0,
+        gamma_factor: float = 1.0,
     ):
         self.kernel = kernel
         self.C = C
         self.gamma = gamma
         self.folds = folds
         self.seed = seed
+        self.gamma_factor = gamma_factor
 
     def fit(self, features: NDArray[np.floating[Any]], labels: NDArray[np.int64]) -> Self:
         """(N, D) and (N,): at least two classes and two rows of each, or a ValueError."""
@@ -42,7 +50,7 @@ class CalibratedSVM(ClassifierMixin, BaseEstimator):
             )
         self.folds_ = int(min(self.folds, counts.min()))
         splitter = StratifiedKFold(self.folds_, shuffle=True, random_state=self.seed)
-        machine = CalibratedClassifierCV(self._machine(), method="temperature", cv=splitter, ensemble=False)
+        machine = CalibratedClassifierCV(self._machine(features), method="temperature", cv=splitter, ensemble=False)
         self.machine_ = machine.fit(features, labels)
         self.classes_ = machine.classes_
         return self
@@ -56,11 +64,14 @@ class CalibratedSVM(ClassifierMixin, BaseEstimator):
         """(N, D) -> the label of the greatest probability, (N,)."""
         return self.classes_[self.predict_proba(features).argmax(axis=1)]
 
-    def _machine(self) -> BaseEstimator:
+    def _machine(self, features: NDArray[np.floating[Any]]) -> BaseEstimator:
         if self.kernel == "linear":
             return LinearSVC(C=self.C, dual="auto", random_state=self.seed, max_iter=10_000)
         if self.kernel == "rbf":
-            return SVC(C=self.C, gamma=self.gamma, cache_size=1000)
+            gamma = self.gamma
+            if gamma == "scale" and self.gamma_factor != 1:
+                gamma = self.gamma_factor / (features.shape[1] * (float(features.var()) or 1.0))
+            return SVC(C=self.C, gamma=gamma, cache_size=1000)
         raise ValueError(f"Expected kernel as one of {', '.join(KERNELS)}. Received: {self.kernel!r}.")
 
 

@@ -75,6 +75,8 @@ def room(name: str) -> str:
     """The room of a dotted name: toolkit.data.load -> toolkit.data."""
     if name == "toolkit" or name.split(".")[0] == "baselines":
         return name.split(".")[0]
+    if name.endswith(".__main__"):
+        return "toolkit.__main__"  # `python -m toolkit.tuning` is a way into the command line, not a part of its room
     return ".".join(name.split(".")[:2])
 
 

@@ -14,5 +14,6 @@ from .pipeline import show_augmented as show_augmented
 from .runs import read_predictions as read_predictions
 from .training import KerasClassifier as KerasClassifier
 from .training import Recipe as Recipe
+from .tuning import tune as tune
 
 __version__: str

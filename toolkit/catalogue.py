@@ -1,15 +1,20 @@
 """Every contestant by name, classical and deep. The one library module that knows both sides."""
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from toolkit.classifier import Classifier
 from toolkit.errors import InputError, unknown
+from toolkit.tuning import spaces
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from toolkit.training import Recipe
 
 
@@ -68,3 +73,66 @@ def contestant(
     except ValueError as error:
         raise InputError(f"Contestant '{name}' refuses these images: {error}") from None
     return pipeline
+
+
+def space(
+    name: str,
+    image_shape: tuple[int, int, int],
+    *,
+    seed: int = 0,
+    recipe: "Recipe | None" = None,
+    verbose: bool = False,
+) -> Callable[[Any], Classifier]:
+    """The search space of the contestant `name`: a function of KerasTuner's hp that builds it.
+
+    A fresh hp gives the contestant as `contestant` builds it. `module:function` names a space of your own.
+    """
+    if ":" in name:
+        return spaces.named(name)
+    contestant(name, image_shape, seed=seed, recipe=recipe, verbose=verbose)  # refuses names and images early
+    build = _network if CATALOGUE[name].side == "deep" else _pipeline
+    return partial(build, name=name, image_shape=image_shape, seed=seed, recipe=recipe, verbose=verbose)
+
+
+def _network(hp: Any, *, name: str, recipe: "Recipe | None", seed: int, verbose: bool, image_shape: Any) -> Classifier:
+    from toolkit.training import KerasClassifier, Recipe
+
+    chosen = dataclasses.replace(recipe or Recipe(), **spaces.recipe(hp))
+    return KerasClassifier(name, chosen, seed=seed, verbose=verbose, options=spaces.options(hp, name))
+
+
+def _pipeline(hp: Any, *, name: str, recipe: "Recipe | None", seed: int, verbose: bool, image_shape: Any) -> Classifier:
+    from sklearn.decomposition import PCA
+
+    values = spaces.pipeline(hp, name)
+    share = values.pop("pca")
+    if values["scale"] == "standard":
+        del values["scale"]  # as it is built
+    else:
+        values["scale"] = "passthrough"
+    pipeline: Any = contestant(name, image_shape, seed=seed)
+    pipeline.set_params(**values)
+    if share:
+        pipeline.steps.insert(-1, ("pca", PCA(share, svd_solver="full")))
+    return pipeline
+
+
+def tuned(path: "str | Path", name: str, image_shape: tuple[int, int, int], *, seed: int = 0) -> Classifier:
+    """The contestant `name` with the best setting of the search in `path` (its folder or best.json).
+
+    Raises:
+        InputError: for the search of another contestant, or a best.json that its space does not know.
+    """
+    from toolkit.tuning import read_best
+    from toolkit.tuning.declared import build, declared
+
+    best = read_best(path)
+    if best["contestant"] != name:
+        raise InputError(f"Expected the search of '{name}' in {path}. It is that of '{best['contestant']}'.")
+    function = space(name, image_shape, seed=seed)
+    parameters = declared(function)
+    known = {one.name for one in parameters.space}
+    for key in best["values"]:
+        if key not in known:
+            raise unknown("hyper-parameter", key, known)
+    return build(function, parameters, best["values"])

@@ -2,3 +2,4 @@ from .export import write_figures as write_figures
 from .export import write_tables as write_tables
 from .html import keep_images as keep_images
 from .html import write_report as write_report
+from .search import write_search as write_search

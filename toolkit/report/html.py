@@ -50,7 +50,7 @@ def write_report(folders: Sequence[str | Path], path: str | Path, *, images: Seq
     found = [pictures.pictures(run, own, budget) for run, own in zip(runs, given, strict=True)]
     pages = [_page(run, number, own) for number, (run, own) in enumerate(zip(runs, found, strict=True))]
     text = (
-        _environment()
+        page_environment()
         .get_template("page.html")
         .render(
             title=" · ".join(run.title for run in runs) + " · Touchstone",
@@ -59,7 +59,7 @@ def write_report(folders: Sequence[str | Path], path: str | Path, *, images: Seq
             overview=_overview(runs) if len(runs) > 1 else [],
             style=Markup(page_style()),
             script=Markup(template("script.js")),
-            version=_version(),
+            version=program_version(),
         )
     )
     write_text(path, text)
@@ -122,7 +122,8 @@ def _overview(runs: Sequence[Run]) -> list[tuple[Entrant, list[tuple[Cell, bool]
     return rows
 
 
-def _environment() -> Environment:
+def page_environment() -> Environment:
+    """The templates, escaping, and refusing names that are not there."""
     environment = Environment(
         loader=FunctionLoader(template),
         autoescape=True,
@@ -136,7 +137,8 @@ def _environment() -> Environment:
     return environment
 
 
-def _version() -> str:
+def program_version() -> str:
+    """Touchstone's version, empty where it is not installed."""
     try:
         return version("touchstone-vision")
     except PackageNotFoundError:

@@ -1,0 +1,6 @@
+from .journal import read_best as read_best
+from .search import Search as Search
+from .search import tune as tune
+from .settings import Budget as Budget
+from .settings import Settings as Settings
+from .trial import Trial as Trial

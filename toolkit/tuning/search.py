@@ -1,0 +1,124 @@
+"""The search for a contestant's best setting under a budget, on validation rows. It knows the protocol only.
+
+The test rows are never looked at here.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import filelock
+
+from toolkit import runs
+from toolkit.data import Dataset
+from toolkit.errors import InputError
+from toolkit.tuning import journal
+from toolkit.tuning.declared import Space, build, declared, description, narrowed
+from toolkit.tuning.importance import importance
+from toolkit.tuning.loop import Loop, Watch
+from toolkit.tuning.settings import Budget, Settings
+from toolkit.tuning.trial import Trial, rows_of
+
+
+@dataclass(frozen=True)
+class Search:
+    """What `tune` found: `best` and `classifier()`, `trials` in their order."""
+
+    name: str
+    objective: str
+    method: str
+    trials: tuple[Trial, ...]
+    importance: dict[str, float]  # share of the score's variation that each hyper-parameter explains; sums to 1
+    function: Space
+    space: Any  # keras_tuner.HyperParameters
+
+    @property
+    def best(self) -> Trial:
+        """The trial with the best score."""
+        best = journal.best_of(self.trials, self.objective)
+        if best is None:
+            raise InputError(f"Expected a trial that ended well. All {len(self.trials)} failed.")
+        return best
+
+    @property
+    def spent(self) -> dict[str, float]:
+        """Trials, those that failed, and seconds."""
+        return journal.spent(self.trials)
+
+    def classifier(self) -> Any:
+        """A new, unfitted classifier of the best setting."""
+        return build(self.function, self.space, self.best.values)
+
+
+def tune(
+    space: Space,
+    dataset: Dataset,
+    *,
+    trials: int | None = None,
+    seconds: float | None = None,
+    out: str | Path | None = None,
+    settings: Settings | None = None,
+    name: str | None = None,
+    workers: int = 1,
+    watch: Watch | None = None,
+) -> Search:
+    """Search the settings of `space(hp) -> Classifier` for the one with the best score on the validation rows.
+
+    The defaults are the first trial. With `out`, every trial is written to that folder when it ends; the same call goes
+    on with a search that was ended or killed, a larger budget continues it, and a search of other settings is refused.
+    `workers` processes run trials side by side; 0 runs them here. A process that dies has its trial run again.
+
+    Raises:
+        InputError: a budget of nothing, a space that cannot be built or changes, a folder of something else, no
+            validation rows, or five trials in a row that failed.
+    """
+    from toolkit.tuning.oracles import METHODS, first_points
+
+    budget, settings = Budget(trials, seconds), settings or Settings()
+    rows = rows_of(dataset, settings.folds, settings.seed)
+    parameters = narrowed(declared(space), settings.fixed, settings.ranges)
+    label: str = name or str(getattr(space, "__name__", type(space).__name__))
+    first = settings.first or first_points(len(parameters.space))
+    head = {
+        "contestant": label,
+        **{key: getattr(settings, key) for key in ("objective", "method", "seed", "folds")},
+        "first": first,
+        "data": {"sha256": dataset.manifest.sha256, "source": dataset.manifest.source},
+        "image_shape": list(dataset.image_shape),
+        "space": description(parameters),
+    }
+    with ExitStack() as stack:
+        folder = Path(out) if out is not None else None
+        known = _opened(folder, head, stack) if folder is not None else []
+        oracle = METHODS[settings.method](parameters, settings.objective, settings.seed, first)
+        pool = _pool(workers, space, parameters, rows, settings.seed, stack)
+        loop = Loop(oracle, pool, budget, folder, head, watch, {trial.number: trial for trial in known})
+        loop.run(max(workers, 1))
+    ended = tuple(trial for trial in loop.book() if trial.status != "running")
+    found = Search(label, settings.objective, settings.method, ended, {}, space, parameters)
+    _ = found.best  # refuses a search without one
+    weights = importance(parameters, ended, settings.objective, settings.seed)
+    if folder is not None:
+        journal.write_trials(folder, {**head, "importance": weights}, loop.book())
+    return dataclasses.replace(found, importance=weights)
+
+
+def _opened(folder: Path, head: Mapping[str, Any], stack: ExitStack) -> list[Trial]:
+    """Lock the folder for this search, and read what it holds."""
+    runs.open_run(folder, {"kind": "search", **head})
+    try:
+        stack.enter_context(filelock.FileLock(folder / "search.lock", timeout=0))
+    except filelock.Timeout:
+        raise InputError(f"Expected {folder} for this search alone. Another process is at work in it.") from None
+    return journal.read_trials(folder)
+
+
+def _pool(workers: int, space: Space, parameters: Any, rows: Any, seed: int, stack: ExitStack) -> Any:
+    from toolkit.tuning.workers import Here, Workers
+
+    if workers < 0:
+        raise InputError(f"Expected 0 or more workers. Received: {workers}.")
+    return stack.enter_context((Workers if workers else Here)(space, parameters, rows, seed))

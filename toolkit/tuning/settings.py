@@ -1,0 +1,84 @@
+"""How to search, and for how long: plain values, checked before anything is built."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from toolkit.errors import InputError, unknown
+from toolkit.tuning.trial import check_objective
+
+METHODS = (
+    "bayesian",
+    "random",
+    "grid",
+    "hyperband",
+)  # in `oracles.py`; KerasTuner takes seconds to import
+
+
+@dataclass(frozen=True)
+class Budget:
+    """When to stop: so many trials, or so many seconds, whichever is reached first; None is no limit.
+
+    Trials of an earlier run of the same folder count. No trial begins after the seconds are over; the last one ends.
+    """
+
+    trials: int | None = None
+    seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.trials is None and self.seconds is None:
+            raise InputError("Expected a budget: trials, seconds, or both. Received neither.")
+        for name, limit in (("trials", self.trials), ("seconds", self.seconds)):
+            if limit is not None and not limit > 0:
+                raise InputError(f"Expected a budget of more than 0 {name}. Received: {limit}.")
+
+    def over(self, trials: int, seconds: float) -> bool:
+        """Whether that much has used it up."""
+        return (self.trials is not None and trials >= self.trials) or (
+            self.seconds is not None and seconds >= self.seconds
+        )
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to search; plain values."""
+
+    objective: str = "log_loss"  # or accuracy, macro_f1
+    method: str = "bayesian"  # or random, grid, hyperband
+    seed: int = 0
+    folds: int = 0  # 0: the hold-out; else that many folds of training and validation rows
+    first: int | None = None  # trials before the first suggestion; None: one a parameter, from 4 to 10
+    fixed: Mapping[str, Any] = field(default_factory=dict)  # hyper-parameters not to be varied
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)  # narrower than the space's
+
+    def __post_init__(self) -> None:
+        check_objective(self.objective)
+        if self.method not in METHODS:
+            raise unknown("method", self.method, METHODS)
+        if self.first is not None and self.first < 2:
+            raise InputError(f"Expected two or more trials before the first suggestion. Received: {self.first}.")
+
+
+def fixed_values(texts: Sequence[str]) -> dict[str, str]:
+    """["batch_size=64"] -> {"batch_size": "64"}."""
+    return dict(_assignment(text, "--set NAME=VALUE") for text in texts)
+
+
+def ranges(texts: Sequence[str]) -> dict[str, tuple[float, float]]:
+    """["learning_rate=1e-4:1e-2"] -> {"learning_rate": (1e-4, 1e-2)}."""
+    found = {}
+    for text in texts:
+        name, value = _assignment(text, "--range NAME=LOW:HIGH")
+        low, _, high = value.partition(":")
+        try:
+            found[name] = (float(low), float(high))
+        except ValueError:
+            raise InputError(f"Expected --range NAME=LOW:HIGH with two numbers. Received: {text!r}.") from None
+    return found
+
+
+def _assignment(text: str, form: str) -> tuple[str, str]:
+    name, sign, value = text.partition("=")
+    if not (name and sign and value):
+        raise InputError(f"Expected {form}. Received: {text!r}.")
+    return name, value

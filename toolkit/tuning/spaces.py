@@ -1,0 +1,148 @@
+"""What there is to vary of each contestant, as plain values with the contestant's own defaults. It builds nothing.
+
+`catalogue.space` makes contestants of these values; here are only names and ranges, and where each value goes: a field
+of the recipe, an option of the network, or a parameter of the pipeline.
+"""
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+from toolkit.errors import InputError
+from toolkit.tuning.declared import Space
+
+Values = dict[str, Any]
+
+AUGMENTS = ("none", "light", "standard", "strong")
+# Of the networks: what they let one vary beside the recipe; (low, high, default) or choices, the default first.
+DROPOUT, WIDTH = (0.0, 0.6, 0.0), (8, 32, 16)
+ACTIVATIONS = ("relu", "gelu", "silu")
+RESIDUAL: dict[str, Any] = {"width": WIDTH, "dropout": DROPOUT, "depth": (0.0, 0.3, 0.0), "activation": ACTIVATIONS}
+OPTIONS: dict[str, dict[str, Any]] = {
+    "cnn": {"width": (16, 64, 32), "widest": (64, 384, 256), "dropout": (0.0, 0.6, 0.2)},
+    "resnet20": RESIDUAL,
+    "resnet32": RESIDUAL,
+    "resnet56": RESIDUAL,
+    "resnet20_se": RESIDUAL,
+    "resnet20_cbam": RESIDUAL,
+    "vgg11": {"dropout": (0.0, 0.6, 0.5), "activation": ACTIVATIONS},
+}
+
+
+def recipe(hp: Any) -> Values:
+    """Fields of a training recipe, its own defaults first."""
+    return {
+        "learning_rate": hp.Float("learning_rate", 1e-4, 3e-2, sampling="log", default=2e-3),
+        "batch_size": hp.Choice("batch_size", [16, 32, 64, 128, 256], default=64),
+        "optimizer": hp.Choice("optimizer", ["adamw", "adam", "sgd", "lion"]),
+        "weight_decay": hp.Float("weight_decay", 1e-4, 0.5, sampling="log", default=0.05),
+        "label_smoothing": hp.Float("label_smoothing", 0.0, 0.2, default=0.0),
+        "augment": hp.Choice("augment", list(AUGMENTS), default="light"),
+    }
+
+
+def options(hp: Any, network: str) -> Values:
+    """Options of a network: width, depth, dropout, activation, as far as it has them."""
+    found: Values = {}
+    for name, choice in OPTIONS.get(network, {}).items():
+        if isinstance(choice[0], str):
+            found[name] = hp.Choice(name, list(choice))
+        elif isinstance(choice[0], float):
+            found[name] = hp.Float(name, choice[0], choice[1], default=choice[2])
+        else:
+            found[name] = hp.Int(name, choice[0], choice[1], step=choice[0] // 2, default=choice[2])
+    return found
+
+
+def pipeline(hp: Any, name: str) -> Values:
+    """Parameters of a classical pipeline by scikit-learn's paths, as `set_params` takes them."""
+    found: Values = {}
+    for part in PIPELINES.get(name, (_machine,)):
+        found |= part(hp)
+    return found
+
+
+def _hog_pair(hp: Any) -> Values:
+    """Two cell sizes: cells along the shorter side, fine and coarse; 0 leaves the coarse one out."""
+    coarse = hp.Choice("hog_coarse_cells", [0, 2, 3, 4, 5, 6], default=4)
+    found = {**_hog(hp, "features__fine"), "features__fine__cells_across": _cells(hp)}
+    if not coarse:
+        return {**found, "features__coarse": "drop"}
+    shared = {key.replace("__fine", "__coarse"): value for key, value in found.items()}
+    return {**found, **shared, "features__coarse__cells_across": coarse}
+
+
+def _hog_one(hp: Any) -> Values:
+    return {**_hog(hp, "features__hog"), "features__hog__cells_across": _cells(hp)}
+
+
+def _cells(hp: Any) -> int:
+    return hp.Choice("hog_cells", [5, 6, 7, 8, 10, 12], default=8)
+
+
+def _hog(hp: Any, path: str) -> Values:
+    block = hp.Choice("hog_block", [1, 2], default=2)
+    return {
+        f"{path}__orientations": hp.Int("hog_orientations", 6, 14, default=9),
+        f"{path}__cells_per_block": (block, block),
+        f"{path}__block_norm": hp.Choice("hog_norm", ["L2-Hys", "L2", "L1-sqrt"]),
+        f"{path}__padding": hp.Choice("hog_padding", [0, 2, 4], default=0),
+        f"{path}__transform_sqrt": hp.Boolean("hog_square_root", default=False),
+    }
+
+
+def _lbp_pair(hp: Any) -> Values:
+    """8 points on a small ring, and 16 on a larger one."""
+    grid = hp.Choice("lbp_grid", [1, 2, 3, 4, 5], default=2)
+    return {
+        "features__fine__R": hp.Choice("lbp_fine_radius", [1.0, 1.5, 2.0], default=1.0),
+        "features__fine__method": hp.Choice("lbp_fine_method", ["nri_uniform", "uniform", "ror", "default"]),
+        "features__fine__grid": (grid, grid),
+        "features__coarse__P": hp.Choice("lbp_coarse_points", [8, 16, 24], default=16),
+        "features__coarse__R": hp.Choice("lbp_coarse_radius", [2.0, 3.0, 4.0], default=2.0),
+        "features__coarse__method": hp.Choice("lbp_coarse_method", ["uniform", "nri_uniform"]),
+        "features__coarse__grid": (grid, grid),
+    }
+
+
+def _lbp_one(hp: Any) -> Values:
+    grid = hp.Choice("lbp_grid", [1, 2, 3, 4, 5], default=4)
+    return {
+        "features__lbp__P": hp.Choice("lbp_points", [8, 16], default=8),
+        "features__lbp__R": hp.Choice("lbp_radius", [1.0, 1.5, 2.0, 3.0], default=1.0),
+        "features__lbp__method": hp.Choice("lbp_method", ["uniform", "nri_uniform"]),
+        "features__lbp__grid": (grid, grid),
+    }
+
+
+def _machine(hp: Any) -> Values:
+    """Scaling and the SVM. `gamma_factor` multiplies scikit-learn's "scale", 1 / (D x variance of the features)."""
+    kernel = hp.Choice("kernel", ["rbf", "linear"])
+    found = {
+        "scale": hp.Choice("scaling", ["standard", "none"]),
+        "svm__kernel": kernel,
+        "svm__C": hp.Float("C", 1e-2, 1e3, sampling="log", default=10.0),
+        "pca": hp.Choice("pca", [0.0, 0.8, 0.9, 0.95, 0.99], default=0.0),  # share of the variance kept; 0: no PCA
+    }
+    with hp.conditional_scope("kernel", ["rbf"]):
+        factor = hp.Float("gamma_factor", 0.05, 20.0, sampling="log", default=1.0)
+    return {**found, "svm__gamma_factor": factor} if kernel == "rbf" else found
+
+
+PIPELINES: dict[str, tuple[Callable[[Any], Values], ...]] = {
+    "hog_svm": (_hog_pair, _machine),
+    "lbp_svm": (_lbp_pair, _machine),
+    "hog_lbp_svm": (_hog_one, _lbp_one, _machine),
+}
+
+
+def named(text: str) -> Space:
+    """The space of a user, given as `module:function`."""
+    module, _, function = text.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise InputError(f"Expected a space as module:function. '{text}' cannot be imported: {error}.") from None
+    if not callable(found):
+        raise InputError(f"Expected '{text}' to be a function of hp. Received: {type(found).__name__}.")
+    return found

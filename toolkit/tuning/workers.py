@@ -1,0 +1,139 @@
+"""Processes that run the trials of a search side by side. It knows how they begin and end, not what a trial is."""
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection, Pipe, wait
+from os import getpid
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import cloudpickle
+
+from toolkit.errors import InputError
+from toolkit.tuning.trial import Rows, Trial, run_trial
+from toolkit.tuning.worker import Shared
+
+RECYCLE_TRIALS, RECYCLE_BYTES = 100, 200_000_000  # trials of one process; growth since its first trial
+DEATHS = 2  # of workers over one trial: then the trial is at fault
+
+
+class Here:
+    """No process at all: trials run where the search runs. For classifiers that cost nothing to keep."""
+
+    def __init__(self, function: Any, space: Any, rows: Rows, seed: int) -> None:
+        self._run: Callable[[Trial], Trial] = lambda trial: run_trial(function, space, trial, rows, seed)
+        self._waiting: list[tuple[str, Trial]] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._waiting.clear()
+
+    def start(self, name: str, trial: Trial) -> None:
+        """Have the trial run for the worker `name`."""
+        self._waiting.append((name, trial))
+
+    def ended(self) -> list[tuple[str, Trial]]:
+        """Wait until at least one trial has ended."""
+        name, trial = self._waiting.pop(0)
+        return [(name, self._run(trial))]
+
+
+@dataclass
+class _Worker:
+    process: subprocess.Popen[bytes]
+    pipe: Connection
+    trials: int = 0
+    first_bytes: int = 0
+
+
+class Workers:
+    """Up to as many processes as trials are started at once. One that dies has its trial run again by another."""
+
+    def __init__(self, function: Any, space: Any, rows: Rows, seed: int) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="touchstone-tuning-")
+        images = Shared(rows.images, Path(self._folder.name))
+        rest = {"labels": rows.labels, "folds": rows.folds, "classes": rows.classes}
+        try:
+            self._job = cloudpickle.dumps((function, space, images, rest, seed))
+        except Exception as error:  # pickle raises what it likes
+            raise InputError(f"Expected a space that can be sent to another process. It cannot: {error}") from error
+        self._idle: list[_Worker] = []
+        self._busy: dict[str, tuple[_Worker, Trial, int]] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        for worker in [*self._idle, *(worker for worker, _, _ in self._busy.values())]:
+            _end(worker)
+        self._folder.cleanup()
+
+    def start(self, name: str, trial: Trial, deaths: int = 0) -> None:
+        """Send the trial to a warm process, or to a new one."""
+        worker = self._idle.pop() if self._idle else self._begin()
+        with suppress(BrokenPipeError, ConnectionResetError):  # it died while it waited: `ended` sees that
+            worker.pipe.send_bytes(cloudpickle.dumps(trial))
+        self._busy[name] = (worker, trial, deaths)
+
+    def ended(self) -> list[tuple[str, Trial]]:
+        """Wait until at least one trial has ended; none where a worker died and its trial was started again."""
+        ready = set(wait([worker.pipe for worker, _, _ in self._busy.values()]))
+        found = []
+        for name, (worker, trial, deaths) in list(self._busy.items()):
+            if worker.pipe not in ready:
+                continue
+            del self._busy[name]
+            try:
+                result, held = worker.pipe.recv()
+            except (EOFError, ConnectionResetError):
+                status = _end(worker)
+                if deaths + 1 < DEATHS:
+                    self.start(name, trial, deaths + 1)
+                    continue
+                error = f"The process that ran it died {DEATHS} times (status {status}), perhaps out of memory."
+                found.append((name, replace(trial, status="failed", error=error)))
+                continue
+            if isinstance(result, InputError):
+                raise result
+            self._keep(worker, held)
+            found.append((name, result))
+        return found
+
+    def _begin(self) -> _Worker:
+        here, there = Pipe()
+        code = (
+            f"import sys; sys.path[:] = {sys.path!r}\n"
+            f"from toolkit.tuning.worker import serve\nserve({there.fileno()}, {getpid()})"
+        )
+        process = subprocess.Popen(
+            [sys.executable, "-c", code],
+            pass_fds=[there.fileno()],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,  # greetings of TensorFlow; errors of a trial come back over the pipe
+        )
+        there.close()
+        here.send_bytes(self._job)
+        return _Worker(process, here)
+
+    def _keep(self, worker: _Worker, held: int) -> None:
+        """Have the worker wait for another trial, unless it has grown or served long."""
+        worker.trials += 1
+        worker.first_bytes = worker.first_bytes or held
+        if worker.trials >= RECYCLE_TRIALS or held - worker.first_bytes > RECYCLE_BYTES:
+            _end(worker)
+        else:
+            self._idle.append(worker)
+
+
+def _end(worker: _Worker) -> int:
+    worker.pipe.close()
+    worker.process.kill()
+    return worker.process.wait()
