@@ -19,7 +19,8 @@ from toolkit.errors import InputError
 Result = TypeVar("Result")
 
 BATCHES = (32, 256)  # batch sizes that are tried, as far as there are images
-FEWEST, MOST = 5, 200  # calls of each size that are timed, whatever they take
+SLOWEST = 4.0  # seconds; a batch that would take longer is not tried
+FEWEST, MOST = 3, 200  # calls of each size that are timed, whatever they take
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,8 @@ def measure(classifier: Classifier, images: NDArray[np.uint8], *, seconds: float
     """Ask a fitted classifier for some of the images uint8 (N, H, W, C), alone and in batches, and time the answers.
 
     Every batch size is asked once before it is timed, so that compilation is not counted; then about `seconds` in all
-    are spent, half of them on single images, and no less than FEWEST calls of each size are timed; a batch size for
-    which those would take longer than `seconds` is not tried. Images are taken in turn, so that no cache answers.
+    are spent, half of them on single images, and no less than FEWEST calls of each size are timed; a batch size whose
+    call would take longer than SLOWEST is not tried. Images are taken in turn, so that no cache answers.
     """
     if len(images) == 0:
         raise InputError("Expected at least one image to measure the cost with. Received none.")
@@ -66,7 +67,7 @@ def measure(classifier: Classifier, images: NDArray[np.uint8], *, seconds: float
     sizes = [size for size in BATCHES if size <= len(images)] or [len(images)]
     best_size, best = 1, ones
     for size in sizes:
-        if FEWEST * float(np.median(best)) * size / best_size > max(seconds, 0.1):
+        if float(np.median(best)) * size / best_size > SLOWEST:
             break
         timings = _timings(classifier, images, size, seconds / 2 / len(sizes))
         if np.median(timings) / size < np.median(best) / best_size:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from toolkit.report.figures.cost import PRICES
+from toolkit.report.figures.cost import PRICES, PRICES_BY_KEY
 from toolkit.report.figures.intervals import pair_difference
 from toolkit.report.reading import Entrant, Run
 from toolkit.report.text import listed, percent, times
@@ -57,11 +57,11 @@ def _worth_it(run: Run) -> str:
     if pair is not None and undecided(pair):
         smallest = pair.get("smallest_difference")
         would = f" (it could, from {100 * smallest:.1f} points on)" if isinstance(smallest, float) else ""
-        return f"Whether a network pays, these images cannot tell{would}; {deep.name} {cost} {classical.name}."
+        return f"Whether a network pays, these images cannot tell{would}; {deep.name} {cost}."
     if ahead:
         leads = f"{difference} ahead of {classical.name}, the best without"
-        return f"The best network, {deep.name}, is {leads}, and {cost} it."
-    return f"A network does not pay here: the best, {deep.name}, is {difference} behind {classical.name} and {cost} it."
+        return f"The best network, {deep.name}, is {leads}, and {cost}."
+    return f"A network does not pay here: the best, {deep.name}, is {difference} behind {classical.name} and {cost}."
 
 
 def _cheapest(run: Run) -> str:
@@ -73,8 +73,8 @@ def _cheapest(run: Run) -> str:
     cheapest = min(alike, key=lambda entrant: price.of(entrant) or float("inf"))
     if cheapest is first or not run.pairs:
         other = next(entrant for entrant in run.entrants if entrant is not first)
-        return f"Against the runner-up, {other.name}, it {_cost_ratio(first, other)} it."
-    return f"Of those, {cheapest.name} is the cheapest: {first.name} {_cost_ratio(first, cheapest)} it."
+        return f"It {_cost_ratio(first, other)}."
+    return f"Of those, {cheapest.name} is the cheapest: {first.name} {_cost_ratio(first, cheapest)}."
 
 
 def _points(run: Run, one: str, other: str) -> str:
@@ -90,11 +90,11 @@ def _points(run: Run, one: str, other: str) -> str:
 
 
 def _cost_ratio(one: Entrant, other: Entrant) -> str:
-    """As in "takes 12 times as long for an image and 3.1 times as long to fit as"."""
-    prices = {price.key: price for price in PRICES}
-    said = []
+    """As in "needs 12 times the time of hog_svm for an image and 1/3.1 of it to fit"."""
+    said: list[str] = []
     for key, words in (("batch", "for an image"), ("fit", "to fit")):
-        mine, theirs = prices[key].of(one), prices[key].of(other)
+        mine, theirs = PRICES_BY_KEY[key].of(one), PRICES_BY_KEY[key].of(other)
         if mine and theirs:
-            said.append(f"{times(mine / theirs)} times as long {words}")
-    return f"takes {' and '.join(said)} as" if said else "costs more or less than"
+            factor = f"{times(mine / theirs)} times" if mine >= theirs else f"1/{times(theirs / mine)} of"
+            said.append(f"{factor} {'it' if said else f'the time of {other.name}'} {words}")
+    return f"needs {' and '.join(said)}" if said else f"was not timed beside {other.name}"
