@@ -240,7 +240,7 @@ def test_verdicts_between_equals_seldom_cry_wolf():
 
 
 def test_recipes_give_the_published_numbers():
-    """Two SVMs on 100 splits: scikit-learn's example "Statistical comparison of models using grid search".
+    """Two SVMs on 100 splits, from scikit-learn: "Statistical comparison of models using grid search".
 
     Corrected t 0.750, one-sided p 0.227; probability of being better 0.773, of practical equivalence 0.432, of being
     better by more than 0.01 0.500; uncorrected t 2.611.

@@ -1,6 +1,7 @@
 """Bootstrap replicates of every metric, for one contestant or for two on the same rows. It draws no interval."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from keras import ops
@@ -73,35 +74,49 @@ def area_replicates(rows: Sequence[Rows], design: Design, resamples: int, seed: 
     multiplicity = np.ones(design.units, dtype=np.int64)
     found: list[dict[str, list[Doubles]]] = [{name: [] for name in AREAS} for _ in rows]
     for counts in draws(multiplicity, design.unit_stratum, resamples, rng):
-        weights = counts if design.cluster is None else counts[:, design.cluster]
+        drawn = np.ascontiguousarray(counts.T, dtype=np.float32)  # exact: no row is drawn 2**24 times
+        weights = ops.convert_to_tensor(drawn if design.cluster is None else drawn[design.cluster])
         for replicates, one in zip(found, rows, strict=True):
             for name, values in zip(AREAS, _weighted_areas(one, weights), strict=True):
                 replicates[name].append(values)
     return [{name: np.concatenate(values) for name, values in replicates.items()} for replicates in found]
 
 
-def _weighted_areas(rows: Rows, weights: NDArray[np.int64]) -> tuple[Doubles, Doubles]:
-    """Macro ROC AUC and average precision (B,) of rows that count `weights` (B, N) times."""
-    sums = np.zeros((2, len(weights)))
-    defined = np.zeros(len(weights))
+def _weighted_areas(rows: Rows, weights: Any) -> tuple[Doubles, Doubles]:
+    """Macro ROC AUC and average precision (B,) of rows that count `weights` (N, B) times."""
+    sums, defined = np.zeros((2, weights.shape[1])), np.zeros(weights.shape[1])
     for index in range(rows.classes):
-        if not np.any(rows.labels == index):
-            continue
         keys = order_keys(np.ascontiguousarray(rows.probabilities[:, index]))
-        order = np.argsort(-keys, kind="stable")
-        last = last_of_ties(keys[order])
-        positive = to_double(rows.labels[order] == index)
-        ordered = to_double(weights[:, order])
-        taken = ops.take(ops.cumsum(ordered, axis=1), ops.convert_to_tensor(last), axis=1)
-        hits = ops.take(ops.cumsum(ordered * positive, axis=1), ops.convert_to_tensor(last), axis=1)
-        wrong = taken - hits
-        gained, missed = (values - ops.pad(values[:, :-1], [[0, 0], [1, 0]]) for values in (hits, wrong))
-        positives, negatives = hits[:, -1], wrong[:, -1]
+        order = np.argsort(-keys)
+        positive = np.flatnonzero(rows.labels[order] == index)
+        if not len(positive):
+            continue
+        ends = last_of_ties(keys[order])
+        run = np.searchsorted(ends, positive)  # of rows that tie, for each positive row
+        last = last_of_ties(run)
+        run = run[last]
+        ordered = ops.take(weights, ops.convert_to_tensor(order), axis=0)
+        taken = ops.pad(ops.cumsum(ordered, axis=0), [[1, 0], [0, 0]])
+        hits = ops.pad(ops.cumsum(ops.take(ordered, ops.convert_to_tensor(positive), axis=0), axis=0), [[1, 0], [0, 0]])
+        starts = np.concatenate([[0], ends[:-1] + 1])
+        before, after = _rows(taken, starts[run]), _rows(taken, ends[run] + 1)
+        hits_after = _rows(hits, last + 1)
+        hits_before = ops.pad(hits_after[:-1], [[1, 0], [0, 0]])
+        gained, positives = hits_after - hits_before, hits_after[-1]
+        negatives = ops.cast(taken[-1], "float64") - positives
+        worse = (
+            negatives - (before - hits_before + after - hits_after) / 2
+        )  # negatives below a run, half of those in it
+        area = ops.sum(gained * worse, axis=0) / ops.maximum(positives * negatives, 1.0)
+        precision = ops.sum(gained * hits_after / ops.maximum(after, 1.0), axis=0) / ops.maximum(positives, 1.0)
         valid = to_numpy(ops.logical_and(positives > 0, negatives > 0))
-        area = ops.sum(missed * (hits - gained / 2), axis=1) / ops.maximum(positives * negatives, 1.0)
-        precision = ops.sum(gained * hits / ops.maximum(taken, 1.0), axis=1) / ops.maximum(positives, 1.0)
         sums += np.where(valid, np.stack([to_numpy(area), to_numpy(precision)]), 0.0)
         defined += valid
     with np.errstate(invalid="ignore"):
         means = sums / defined
     return means[0], means[1]
+
+
+def _rows(tensor: Any, index: NDArray[np.int64]) -> Any:
+    """Some rows of a tensor, in double precision."""
+    return ops.cast(ops.take(tensor, ops.convert_to_tensor(index), axis=0), "float64")

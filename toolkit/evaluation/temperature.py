@@ -45,7 +45,8 @@ def fit_temperature(labels: Any, probabilities: Any) -> float:
         return _log_loss(rows.labels, rows.probabilities, float(np.exp(logarithm)))
 
     bounds = (float(np.log(COLDEST)), float(np.log(HOTTEST)))
-    return float(np.exp(minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-7}).x))
+    found = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-7})
+    return float(np.exp(found.x)) if found.fun < loss(0.0) else 1.0
 
 
 @double_precision
