@@ -24,6 +24,7 @@ LEVELS = {
     "toolkit.ensemble": 3,
     "toolkit.artifact": 3,
     "toolkit.comparison": 4,
+    "toolkit.repeats": 5,
     "toolkit.learning_curve": 4,
     "toolkit.robustness": 4,
     "toolkit.explain": 4,

@@ -1,7 +1,7 @@
 """Every contestant by name, classical and deep. The one library module that knows both sides."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -13,8 +13,6 @@ from toolkit.errors import InputError, unknown
 from toolkit.tuning import spaces
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from toolkit.training import Recipe
 
 
@@ -42,7 +40,7 @@ DEFAULTS = ("hog_svm", "lbp_svm", "cnn")  # who fights when nobody is named
 def check_names(names: tuple[str, ...] | list[str]) -> None:
     """Refuse a name that is not in the catalogue, and one given twice."""
     for name in names:
-        if name not in CATALOGUE:
+        if name not in CATALOGUE and ":" not in name:  # module:function is a space of the user's own
             raise unknown("contestant", name, CATALOGUE, hint="`touchstone list` shows all.")
         if list(names).count(name) > 1:
             raise InputError(f"Expected each contestant once. Received '{name}' {list(names).count(name)} times.")
@@ -117,22 +115,28 @@ def _pipeline(hp: Any, *, name: str, recipe: "Recipe | None", seed: int, verbose
     return pipeline
 
 
-def tuned(path: "str | Path", name: str, image_shape: tuple[int, int, int], *, seed: int = 0) -> Classifier:
-    """The contestant `name` with the best setting of the search in `path` (its folder or best.json).
+def contestants(
+    names: Iterable[str],
+    image_shape: tuple[int, int, int],
+    *,
+    seed: int = 0,
+    recipe: "Recipe | None" = None,
+    values: Mapping[str, Mapping[str, Any]] | None = None,
+) -> dict[str, Classifier]:
+    """Every contestant by its name; those that `values` names with these values of their space, as `tune` found them.
 
     Raises:
-        InputError: for the search of another contestant, or a best.json that its space does not know.
+        InputError: as `contestant`, and for values that the space does not know or does not allow.
     """
-    from toolkit.tuning import read_best
-    from toolkit.tuning.declared import build, declared
+    from toolkit.tuning.declared import declared, narrowed
 
-    best = read_best(path)
-    if best["contestant"] != name:
-        raise InputError(f"Expected the search of '{name}' in {path}. It is that of '{best['contestant']}'.")
-    function = space(name, image_shape, seed=seed)
-    parameters = declared(function)
-    known = {one.name for one in parameters.space}
-    for key in best["values"]:
-        if key not in known:
-            raise unknown("hyper-parameter", key, known)
-    return build(function, parameters, best["values"])
+    found = {}
+    for name in names:
+        chosen = (values or {}).get(name)
+        if chosen is None and ":" not in name:
+            found[name] = contestant(name, image_shape, seed=seed, recipe=recipe)
+            continue
+        function = space(name, image_shape, seed=seed, recipe=recipe, verbose=True)
+        parameters = narrowed(declared(function), chosen or {}, {})
+        found[name] = function(parameters)
+    return found

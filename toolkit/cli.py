@@ -98,36 +98,81 @@ def compare(
     ] = "together",
     cache: Cache = None,
     epochs: Annotated[int | None, typer.Option(help="At most so many epochs for each network.", min=1)] = None,
+    tune: Annotated[
+        int | None, typer.Option(help="First search each contestant's settings for so many trials.")
+    ] = None,
+    tune_seconds: Annotated[float | None, typer.Option(help="The same by seconds for each; or both.")] = None,
+    workers: Annotated[int, typer.Option(help="Processes that tune side by side.", min=1)] = 1,
+    found: Annotated[
+        list[Path] | None, typer.Option("--from", help="A folder of `touchstone tune`: take its best settings.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="So many duels, on seeds and splits of their own.", min=1)] = 1,
     confidence: Confidence = 0.95,
     resamples: Resamples = 2000,
 ) -> None:
     """The duel: fit every contestant on the same rows, judge all of them on the same test rows."""
     from rich.console import Console
 
-    from toolkit.catalogue import DEFAULTS, check_names, contestant
+    from toolkit.catalogue import DEFAULTS, check_names, contestants, space
+    from toolkit.tuning import Budget, tune_all
+    from toolkit.tuning.together import account, chosen_before
 
+    sys.path.insert(0, "")  # for module:function of the folder one stands in
     chosen = tuple(names or DEFAULTS)
     check_names(chosen)
+    values, tuning = chosen_before(found or [], chosen)
+    tunes = tune is not None or tune_seconds is not None
+    if tunes:
+        Budget(tune, tune_seconds)
+    if tunes and found:
+        raise InputError("Expected --tune or --from. Received both; tune all contestants alike, or none.")
     from toolkit.data import load
 
     options: dict[str, Any] = {"skip_bad": skip_bad, "fit": fit, "duplicates": duplicates, "cache": cache}
     dataset = load(data, image_size, seed=seed, validation=validation, test=test, **options)
     _wake_keras()
     from toolkit.comparison import compare as run_duel
+    from toolkit.progress import bar
+    from toolkit.repeats import repeat
     from toolkit.training import Recipe
+    from toolkit.tuning import Settings
 
     recipe = Recipe(epochs=epochs) if epochs else Recipe()
-    contestants = {name: contestant(name, dataset.image_shape, seed=seed, recipe=recipe) for name in chosen}
     folder = out or Path("runs") / (Path(data).resolve().stem if Path(data).exists() else data.replace(":", "_"))
+    if tunes:
+        spaces = {name: space(name, dataset.image_shape, seed=seed, recipe=recipe) for name in chosen}
+        with bar("Tuning", None) as advance:
+            searches = tune_all(
+                spaces, dataset, out=folder, trials=tune, seconds=tune_seconds, settings=Settings(seed=seed),
+                workers=workers, watch=lambda name, book: advance(0, note=f"{name}, trial {len(book)}"),
+            )  # fmt: skip
+        values = {name: search.best.values for name, search in searches.items()}
+        tuning = account(searches, tune, tune_seconds)
     command = shlex.join(["touchstone", *sys.argv[1:]])
-    result = run_duel(
-        contestants, dataset, out=folder, seed=seed, confidence=confidence, resamples=resamples, command=command
-    )
+
+    def duel(seed: int, dataset: Any, folder: Path) -> Any:
+        fighters = contestants(chosen, dataset.image_shape, seed=seed, recipe=recipe, values=values)
+        told: dict[str, Any] = {"confidence": confidence, "resamples": resamples, "command": command, "tuning": tuning}
+        return run_duel(fighters, dataset, out=folder, seed=seed, **told)
+
+    result = duel(seed, dataset, folder)
     console = Console()
     console.print(result.table())
     if result.pairs:
         console.print(result.pair_table())
     console.print(result.verdict(), highlight=False, markup=False)
+    if seeds > 1:
+
+        def again(other: int) -> Any:
+            if other == seed:
+                return result
+            drawn = load(data, image_size, seed=other, validation=validation, test=test, **options)
+            return duel(other, drawn, folder / "seeds" / str(other))
+
+        repeats = repeat(again, range(seed, seed + seeds), out=folder)
+        console.print(repeats.table())
+        for line in repeats.verdicts():
+            console.print(line, highlight=False, markup=False)
     for line in (*(f"left out: {name} ({why})" for name, why in dataset.manifest.left_out), *dataset.manifest.notes):
         console.print(line, highlight=False, markup=False)
     from toolkit.report import keep_images, write_report

@@ -61,6 +61,7 @@ class Comparison:
     confidence: float
     resamples: int
     command: str = ""  # that made it, where it was one
+    tuning: dict[str, Any] = dataclasses.field(default_factory=dict)  # budget, and what each spent; empty: defaults
 
     def ranked(self) -> list[Outcome]:
         """Outcomes, the most accurate first; ties by log loss."""
@@ -78,6 +79,7 @@ class Comparison:
             "confidence": self.confidence,
             "resamples": self.resamples,
             "command": self.command,
+            "tuning": self.tuning,
             "contestants": {name: outcome.to_dict() for name, outcome in self.outcomes.items()},
             "pairs": [pair.to_dict() for pair in self.pairs],
             "groups": self.letters,
@@ -93,7 +95,8 @@ class Comparison:
         rows = self.data["rows"]
         table = Table(
             title=f"{self.data['source']}: {rows['fit']:,} images to learn from, {rows['test']:,} to be judged on",
-            caption=f"[ ] {self.confidence:.0%} intervals. Contestants that share a letter cannot be told apart.",
+            caption=f"[ ] {self.confidence:.0%} intervals. Contestants that share a letter cannot be told apart."
+            + self._tuned(),
             box=box.SIMPLE_HEAD,
             collapse_padding=True,
             pad_edge=False,
@@ -112,6 +115,14 @@ class Comparison:
                 f"{outcome.size_bytes / 1e6:,.1f}",
             )
         return table
+
+    def _tuned(self) -> str:
+        """The budget that was spent on choosing settings, or that none was."""
+        spent = self.tuning.get("contestants", {})
+        if not spent:
+            return ""
+        each = ", ".join(f"{name} {cost['trials']:.0f} in {cost['seconds']:,.0f} s" for name, cost in spent.items())
+        return f" Tuned by {self.tuning['objective']} on the same validation rows, trials: {each}."
 
     def pair_table(self) -> "Table":
         """A row for each pair: the verdict, and the smallest difference that this test set could have shown."""
@@ -174,12 +185,14 @@ def compare(
     resamples: int = 2000,
     show_progress: bool = True,
     command: str = "",
+    tuning: Mapping[str, Any] | None = None,
 ) -> Comparison:
     """Fit every contestant on the training and validation rows, judge all of them on the test rows.
 
     Nothing is chosen here, so the validation rows train too. Contestants are fitted in place. With `out`, each finished
     contestant is written to the folder at once; the same call goes on with those not yet finished, another is refused.
-    `seed` is that of the bootstrap; contestants carry their own. `command` is written down, for whoever runs it again.
+    `seed` is that of the bootstrap; contestants carry their own. `command` is written down, for whoever runs it again,
+    and so is `tuning`, the account of a search that chose the settings (`toolkit.tuning.together.account`).
     """
     if not contestants:
         raise InputError("Expected at least one contestant. Received none.")
@@ -223,7 +236,9 @@ def compare(
         outcomes[name] = Outcome(name, folders[name], evaluation, settings=identity["contestants"][name], **costs)
     pairs = tuple(compare_pairs(labels, by_name, confidence=confidence, resamples=resamples, seed=seed))
     accuracies = {name: outcome.evaluation["accuracy"].value for name, outcome in outcomes.items()}
-    comparison = Comparison(outcomes, pairs, groups(accuracies, pairs), data, seed, confidence, resamples, command)
+    comparison = Comparison(
+        outcomes, pairs, groups(accuracies, pairs), data, seed, confidence, resamples, command, dict(tuning or {})
+    )
     if folder is not None:
         runs.write_json(folder / "comparison.json", comparison.to_dict())
     return comparison

@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 
 from toolkit.errors import InputError
 
+TUNING = "tuning"  # the folder of a run's searches, which come before the run itself
+
 
 @dataclass(frozen=True)
 class Predictions:
@@ -74,7 +76,7 @@ def open_run(out: Path, identity: dict[str, Any]) -> None:
         raise InputError(f"Expected --out to be a folder. Received the file {out}.")
     marker = out / "run.json"
     if not marker.exists():
-        if out.is_dir() and any(out.iterdir()):
+        if out.is_dir() and any(path.name != TUNING for path in out.iterdir()):
             raise InputError(
                 f"Expected --out to be a new folder or a run. {out} holds other things; name a new folder."
             )

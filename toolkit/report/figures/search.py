@@ -23,7 +23,7 @@ def progress(trials: Sequence[Record], objective: str, across: str, width: float
     ended = [trial for trial in trials if trial["status"] == "finished" and trial["share"] == 1]
     if len(ended) < 2:
         return None
-    left, right, top, floor = 56.0, width - 12, 18.0, 230.0
+    left, right, top, floor = 56.0, width - 12, 26.0, 236.0
     places = [trial["number"] + 1 if across == "trials" else trial["elapsed_seconds"] for trial in ended]
     scores = [trial["metrics"][objective] for trial in ended]
     low, high = _shown(scores, sign_of(objective))
@@ -57,8 +57,9 @@ def parallel(trials: Sequence[Record], objective: str, names: Sequence[str], wid
     gap = (right - left) / max(len(names) - 1, 1)
     axes = {name: _places(ended, name, top, floor) for name in names}
     for number, trial in enumerate(ranked):
+        aside = 7 * (2 * number / len(ranked) - 1)  # pixels, so that lines through one choice can be told apart
         points = [
-            (left + place * gap, axes[name][0](trial["values"][name]))
+            (left + place * gap, axes[name][0](trial["values"][name]) + aside * axes[name][2])
             for place, name in enumerate(names)
             if name in trial["values"]
         ]
@@ -73,7 +74,7 @@ def parallel(trials: Sequence[Record], objective: str, names: Sequence[str], wid
         lift = 16 if place % 2 and gap < 110 else 0
         drawing.text(at, top - 12 - lift, shortened(name, room * (2 if gap < 110 else 1)), "strong small", "middle")
         for text, height in axes[name][1]:
-            drawing.text(at + 5, height + 4, shortened(text, room), "muted small")
+            drawing.text(at + 5, height + 4, shortened(text, room), "muted small halo")
     return drawing.markup()
 
 
@@ -111,8 +112,8 @@ def _axes(drawing: Drawing, x: Scale, y: Scale, title: str, below: str) -> None:
     drawing.text((x.start + x.end) / 2, y.start + 36, below, "muted small", "middle")
 
 
-def _places(trials: Sequence[Record], name: str, top: float, floor: float) -> tuple[Any, list[tuple[str, float]]]:
-    """Where a value stands on its axis, and the labels beside it: numbers by size, names in their order."""
+def _places(trials: Sequence[Record], name: str, top: float, floor: float) -> tuple[Any, list[tuple[str, float]], bool]:
+    """Where a value stands on its axis, the labels beside it, and whether it is one of a few choices."""
     values = [trial["values"][name] for trial in trials if name in trial["values"]]
     numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
     distinct = sorted(set(values)) if numbers else sorted({str(value) for value in values})
@@ -120,8 +121,8 @@ def _places(trials: Sequence[Record], name: str, top: float, floor: float) -> tu
         step = (floor - top) / max(len(distinct) - 1, 1)
         heights = {value: floor - place * step if len(distinct) > 1 else floor for place, value in enumerate(distinct)}
         labels = [(f"{value:g}" if numbers else str(value), height) for value, height in heights.items()]
-        return (lambda value: heights[value if numbers else str(value)]), labels
+        return (lambda value: heights[value if numbers else str(value)]), labels, True
     low, high = float(distinct[0]), float(distinct[-1])
     log = low > 0 and high / low > 30
     scale = Scale(low, high, floor, top, log)
-    return scale, [(f"{tick:.3g}", scale(tick)) for tick in (low, high)]
+    return scale, [(f"{tick:.3g}", scale(tick)) for tick in (low, high)], False

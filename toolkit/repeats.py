@@ -1,0 +1,78 @@
+"""The duel again with other seeds and splits: how far the scores spread, and how likely one wins a run to come."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from toolkit.comparison import Comparison
+from toolkit.errors import InputError
+from toolkit.evaluation import RecipePair, compare_recipes
+from toolkit.runs import write_json
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+@dataclass(frozen=True)
+class Repeats:
+    """Scores of every contestant over J runs, and its pairs."""
+
+    metric: str
+    seeds: tuple[int, ...]  # J
+    scores: dict[str, tuple[float, ...]]  # (J,) each, on the test rows
+    pairs: tuple[RecipePair, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values, what seeds.json holds."""
+        return {
+            "metric": self.metric,
+            "seeds": list(self.seeds),
+            "scores": {name: list(values) for name, values in self.scores.items()},
+            "pairs": [pair.to_dict() for pair in self.pairs],
+        }
+
+    def table(self) -> "Table":
+        """Mean, spread and range of each contestant, the best first."""
+        from rich import box
+        from rich.table import Table
+
+        table = Table(title=f"{self.metric} over {len(self.seeds)} seeds and splits", box=box.SIMPLE_HEAD)
+        table.add_column("contestant")
+        for column in ("mean", "standard deviation", "lowest", "highest"):
+            table.add_column(column, justify="right")
+        for name, values in sorted(self.scores.items(), key=lambda item: -float(np.mean(item[1]))):
+            numbers = (np.mean(values), np.std(values, ddof=1), min(values), max(values))
+            table.add_row(name, *(f"{number:.4f}" for number in numbers))
+        return table
+
+    def verdicts(self) -> list[str]:
+        """A sentence for each pair: who wins how often, and whether they can be told apart."""
+        return [
+            f"{pair.a} beats {pair.b} in a run to come with probability {pair.improvement:.2f} "
+            f"(difference {pair.difference:+.4f}, {pair.low:+.4f} to {pair.high:+.4f}): {pair.verdict}."
+            for pair in self.pairs
+        ]
+
+
+def repeat(
+    run: Callable[[int], Comparison], seeds: Sequence[int], *, metric: str = "accuracy", out: str | Path | None = None
+) -> Repeats:
+    """Call `run(seed)`, a whole duel on a split of its own, for each seed, and compare the contestants over all runs.
+
+    Where settings were tuned, they were so once, on the validation rows of the first split: rows that another split
+    puts into its test may have helped to choose them, alike for all contestants.
+    """
+    if len(seeds) < 2:
+        raise InputError(f"Expected two or more seeds. Received: {len(seeds)}.")
+    results = [run(seed) for seed in seeds]
+    names = list(results[0].outcomes)
+    scores = {name: tuple(float(one.outcomes[name].evaluation[metric].value) for one in results) for name in names}
+    rows = results[0].data["rows"]
+    pairs = compare_recipes(scores, test_rows=rows["test"], train_rows=rows["fit"]) if len(names) > 1 else ()
+    repeats = Repeats(metric, tuple(seeds), scores, pairs)
+    if out is not None:
+        write_json(Path(out) / "seeds.json", repeats.to_dict())
+    return repeats
