@@ -33,8 +33,8 @@ class Outcome:
     folder: str  # its folder inside the run
     evaluation: Evaluation
     fit_seconds: float  # wall time of fit, compilation and calibration included
-    predict_seconds_per_image: float  # median batch of the test rows, warm
-    size_bytes: int  # pickled
+    predict_seconds_per_image: float  # of one call for all test rows, warm, divided by them
+    size_bytes: int | None  # pickled; None for a contestant that cannot be
     settings: dict[str, Any]
     cost: dict[str, Any] = dataclasses.field(default_factory=dict)  # `toolkit.cost.Cost`: latency, memory, parameters
     history: dict[str, list[float | None]] = dataclasses.field(default_factory=dict)  # a value an epoch, of networks
@@ -112,7 +112,7 @@ class Comparison:
                 self.letters[outcome.name],
                 f"{outcome.fit_seconds:,.1f}",
                 f"{outcome.predict_seconds_per_image * 1e3:.2f}",
-                f"{outcome.size_bytes / 1e6:,.1f}",
+                "-" if outcome.size_bytes is None else f"{outcome.size_bytes / 1e6:,.1f}",
             )
         return table
 

@@ -38,8 +38,8 @@ class Cost:
     repeats: int  # calls timed with one image; p95 of fewer than 20 is about their slowest
     threads: int  # cores that this process may use
     peak_memory_bytes: int | None  # resident memory at its highest meanwhile minus before; None where it is not told
-    parameters: int  # floating-point numbers that the pickle holds: weights, support vectors, means
-    size_bytes: int  # of the pickle
+    parameters: int | None  # floating-point numbers that the pickle holds: weights, support vectors, means
+    size_bytes: int | None  # of the pickle; None where there can be none
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -100,19 +100,25 @@ def _timings(classifier: Classifier, images: NDArray[np.uint8], size: int, secon
     return timings
 
 
-def size_bytes(classifier: Any) -> int:
-    """Bytes of the fitted classifier as pickled: what must be kept to predict again, on either side alike."""
-    return len(pickle.dumps(classifier, protocol=pickle.HIGHEST_PROTOCOL))
+def size_bytes(classifier: Any) -> int | None:
+    """Bytes of the fitted classifier as pickled: what must be kept to predict again; None for one that cannot be."""
+    try:
+        return len(pickle.dumps(classifier, protocol=pickle.HIGHEST_PROTOCOL))
+    except (pickle.PicklingError, TypeError, AttributeError):  # a class inside a function, a lambda, an open file
+        return None
 
 
-def parameters(classifier: Any) -> int:
+def parameters(classifier: Any) -> int | None:
     """Floating-point numbers in the arrays that the pickle of a fitted classifier holds, each array once.
 
     So it means the same on both sides: a network's weights (moving averages included), an SVM's support vectors and
     coefficients, a scaler's means.
     """
     counter = _Counter(BytesIO(), protocol=pickle.HIGHEST_PROTOCOL)
-    counter.dump(classifier)
+    try:
+        counter.dump(classifier)
+    except (pickle.PicklingError, TypeError, AttributeError):
+        return None
     return counter.numbers
 
 
