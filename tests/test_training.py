@@ -13,6 +13,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from toolkit.errors import InputError
+from toolkit.models import MODELS, feature_extractor
 from toolkit.pipeline import Batches, Policy
 from toolkit.training import KerasClassifier, Recipe
 from toolkit.training.holdout import stratified_holdout
@@ -305,3 +306,27 @@ def test_holdout_takes_a_share_of_each_class_and_never_all_of_it(labels, share, 
         assert kept >= 1
         assert size - kept <= share * size
         assert size - kept > share * size - 1 or kept == 1
+
+
+def test_a_pretrained_network_outlives_its_weights_file(tmp_path):
+    path = tmp_path / "small.weights.h5"
+    keras.applications.MobileNet(alpha=0.25, input_shape=(32, 32, 3), weights=None, include_top=False).save_weights(
+        path
+    )
+    images, labels = brightness(24, side=20)
+    options = {"weights": str(path), "size": 32}
+    model = KerasClassifier("mobilenet_025", Recipe(epochs=1), verbose=False, options=options).fit(images, labels)
+    path.unlink()
+    again = pickle.loads(pickle.dumps(model)).predict_proba(images)
+    assert_allclose(again, model.predict_proba(images), atol=1e-6)  # float32
+
+
+def test_images_too_small_for_the_network_with_its_options_are_refused():
+    with pytest.raises(InputError, match="multiple of 16 for 'deit_tiny'"):
+        KerasClassifier("deit_tiny", QUICK, options={"size": 40}).fit(*brightness(6))
+
+
+@pytest.mark.parametrize("name", ["cnn", "mobilenet_025", "inception"])
+def test_every_network_says_where_its_features_are(name):
+    model = MODELS[name]((32, 32, 1), 3)
+    assert feature_extractor(model).output_shape == (None, model.get_layer("features").output.shape[-1])

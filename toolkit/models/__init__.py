@@ -24,11 +24,11 @@ from toolkit.models.resnet import (
     wide_resnet_16_4,
     wide_resnet_28_10,
 )
-from toolkit.models.transfer import check_backbone, feature_extractor, transfer
+from toolkit.models.transfer import check_backbone, feature_extractor, transfer, without_weights
 from toolkit.models.vgg import vgg11, vgg16
 from toolkit.models.vit import vit_small, vit_tiny
 
-__all__ = ["MODELS", "check_image_shape", "feature_extractor", "transfer"]
+__all__ = ["MODELS", "check_image_shape", "feature_extractor", "transfer", "without_weights"]
 
 MODELS: dict[str, Callable[..., Any]] = {
     **{name: partial(transfer, name) for name in BACKBONES},  # resnet50, mobilenet_v2, deit_tiny: see backbones.py

@@ -30,5 +30,5 @@ def cnn(
         tensor = layers.MaxPooling2D()(tensor)
         for _ in range(2):
             tensor = convolution(tensor, min(widest, width * 2**stage))
-    tensor = layers.Dropout(dropout)(layers.GlobalAveragePooling2D()(tensor))
+    tensor = layers.Dropout(dropout)(layers.GlobalAveragePooling2D(name="features")(tensor))
     return keras.Model(inputs, layers.Dense(classes, dtype="float32", name="logits")(tensor), name="cnn")

@@ -1,6 +1,7 @@
 """Backbones that others have trained, with a head of ours, in one flat graph. It knows no data."""
 
 import tempfile
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,11 @@ def check_backbone(
             f"enlarged more than {LARGEST_ENLARGEMENT} times. Received: {image_shape[0]} x {image_shape[1]}."
         )
     return row
+
+
+def without_weights(backbone: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of `transfer` that build the same architecture at the same size, and read no weights."""
+    return {**options, "weights": None, "size": options.get("size") or BACKBONES[backbone].size}
 
 
 def feature_extractor(model: Any) -> Any:

@@ -14,7 +14,7 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
 from toolkit.classifier import check_images, check_labels
-from toolkit.models import MODELS, check_image_shape
+from toolkit.models import MODELS, check_image_shape, transfer, without_weights
 from toolkit.pipeline import Batches, Subset, balanced_weights
 from toolkit.progress import bar
 from toolkit.training.holdout import stratified_holdout
@@ -39,7 +39,7 @@ class KerasClassifier(BaseEstimator):
     _: KW_ONLY
     seed: int = 0
     verbose: bool = True  # a progress line on standard error, if that is a terminal
-    options: Mapping[str, Any] = field(default_factory=dict)  # of the network
+    options: Mapping[str, Any] = field(default_factory=dict)  # of the network: {"weights": "imagenet"}, {"width": 16}
 
     def fit(self, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> Self:
         """Train from the start on uint8 (N, H, W, C) and int64 (N,); ended by an error or Ctrl-C, it changes nothing.
@@ -91,22 +91,25 @@ class KerasClassifier(BaseEstimator):
         if not hasattr(self, "weights_"):
             raise NotFittedError("Expected a fitted classifier. Received: one that has seen no images. Call fit first.")
         images = check_images(images, self.image_shape_)
-        network = self._network or self._build(self.image_shape_, len(self.classes_))
         if self._network is None:
-            network.set_weights(self.weights_)
-            self._network = network
-        return np.exp(log_softmax(logits(network, images))).astype(np.float32)
+            self._network = self._build(self.image_shape_, len(self.classes_), fill=False)
+            self._network.set_weights(self.weights_)
+        return np.exp(log_softmax(logits(self._network, images))).astype(np.float32)
 
     def predict(self, images: NDArray[np.uint8]) -> NDArray[np.int64]:
         """uint8 (N, H, W, C) -> the most probable label (N,)."""
         return self.classes_[self.predict_proba(images).argmax(axis=1)]
 
-    def _build(self, image_shape: tuple[int, int, int], classes: int) -> Any:
+    def _build(self, image_shape: tuple[int, int, int], classes: int, fill: bool = True) -> Any:
+        """The network; with `fill=False` the same one, whose pretrained weights need not be there to be read."""
+        options, build = dict(self.options), self.model
         with _seeded(self.seed):
-            if isinstance(self.model, str):
-                check_image_shape(self.model, image_shape)
-                return MODELS[self.model](image_shape, classes, **self.options)
-            return self.model(image_shape, classes, **self.options)
+            if not isinstance(build, str):
+                return build(image_shape, classes, **options)
+            check_image_shape(build, image_shape, options)
+            if options.get("weights") is None or fill:
+                return MODELS[build](image_shape, classes, **options)
+            return transfer(build, image_shape, classes, **without_weights(build, options))
 
     def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), "_network": None}
