@@ -55,84 +55,86 @@ def options(hp: Any, network: str) -> Values:
 
 
 def pipeline(hp: Any, name: str) -> Values:
-    """Parameters of a classical pipeline by scikit-learn's paths, as `set_params` takes them."""
-    found: Values = {}
-    for part in PIPELINES.get(name, (_machine,)):
+    """Values of a classical pipeline: `kernel`, `C`, `gamma_factor`, `scaling` and `pca` of its machine, and parameters
+    of its features by scikit-learn's paths, as `set_params` takes them.
+    """
+    found = _machine(hp)
+    for part in FEATURES.get(name, ()):
         found |= part(hp)
     return found
 
 
+def _machine(hp: Any) -> Values:
+    """`gamma_factor` multiplies scikit-learn's "scale", 1 / (D x variance of the features)."""
+    kernel = hp.Choice("kernel", ["rbf", "linear"])
+    found = {
+        "kernel": kernel,
+        "C": hp.Float("C", 1e-2, 1e3, sampling="log", default=10.0),
+        "scaling": hp.Choice("scaling", ["none", "standard"]),
+        "pca": hp.Choice("pca", [0.0, 0.8, 0.9, 0.95, 0.99], default=0.0),  # share of the variance kept; 0: no PCA
+    }
+    with hp.conditional_scope("kernel", ["rbf"]):
+        factor = hp.Float("gamma_factor", 0.05, 20.0, sampling="log", default=1.0)
+    return {**found, "gamma_factor": factor} if kernel == "rbf" else found
+
+
 def _hog_pair(hp: Any) -> Values:
-    """Two cell sizes: cells along the shorter side, fine and coarse; 0 leaves the coarse one out."""
+    """Cells along the shorter side, fine and coarse; 0 leaves the coarse ones out, as `pixels` does the picture."""
+    found = _hog(hp, "features__fine")
     coarse = hp.Choice("hog_coarse_cells", [0, 2, 3, 4, 5, 6], default=4)
-    found = {**_hog(hp, "features__fine"), "features__fine__cells_across": _cells(hp)}
-    if not coarse:
-        return {**found, "features__coarse": "drop"}
-    shared = {key.replace("__fine", "__coarse"): value for key, value in found.items()}
-    return {**found, **shared, "features__coarse__cells_across": coarse}
+    if coarse:
+        shared = {key.replace("__fine", "__coarse"): value for key, value in found.items()}
+        found |= {**shared, "features__coarse__cells_across": coarse}
+    else:
+        found["features__coarse"] = "drop"
+    pixels = hp.Float("pixels", 0.0, 1.0, step=0.2, default=0.4)
+    return {**found, **({"features__pixels__scale": pixels} if pixels else {"features__pixels": "drop"})}
 
 
 def _hog_one(hp: Any) -> Values:
-    return {**_hog(hp, "features__hog"), "features__hog__cells_across": _cells(hp)}
-
-
-def _cells(hp: Any) -> int:
-    return hp.Choice("hog_cells", [5, 6, 7, 8, 10, 12], default=8)
+    return _hog(hp, "features__hog")
 
 
 def _hog(hp: Any, path: str) -> Values:
     block = hp.Choice("hog_block", [1, 2], default=2)
     return {
+        f"{path}__cells_across": hp.Choice("hog_cells", [5, 6, 7, 8, 10, 12], default=8),
         f"{path}__orientations": hp.Int("hog_orientations", 6, 14, default=9),
         f"{path}__cells_per_block": (block, block),
         f"{path}__block_norm": hp.Choice("hog_norm", ["L2-Hys", "L2", "L1-sqrt"]),
-        f"{path}__padding": hp.Choice("hog_padding", [0, 2, 4], default=0),
+        f"{path}__padding": hp.Choice("hog_padding", [0, 2, 4], default=2),
         f"{path}__transform_sqrt": hp.Boolean("hog_square_root", default=False),
     }
 
 
-def _lbp_pair(hp: Any) -> Values:
-    """8 points on a small ring, and 16 on a larger one."""
-    grid = hp.Choice("lbp_grid", [1, 2, 3, 4, 5], default=2)
+def _lbp(hp: Any, path: str) -> Values:
+    """8 points on a near ring, 16 on a middle one, 24 on a far one, the near one on the finest grid."""
+    near = hp.Choice("lbp_near_grid", [1, 2, 3, 4, 5, 6], default=4)
+    middle = hp.Choice("lbp_middle_grid", [1, 2, 3, 4, 5, 6], default=2)
     return {
-        "features__fine__R": hp.Choice("lbp_fine_radius", [1.0, 1.5, 2.0], default=1.0),
-        "features__fine__method": hp.Choice("lbp_fine_method", ["nri_uniform", "uniform", "ror", "default"]),
-        "features__fine__grid": (grid, grid),
-        "features__coarse__P": hp.Choice("lbp_coarse_points", [8, 16, 24], default=16),
-        "features__coarse__R": hp.Choice("lbp_coarse_radius", [2.0, 3.0, 4.0], default=2.0),
-        "features__coarse__method": hp.Choice("lbp_coarse_method", ["uniform", "nri_uniform"]),
-        "features__coarse__grid": (grid, grid),
+        f"{path}__near__R": hp.Choice("lbp_near_radius", [1.0, 1.5, 2.0], default=1.0),
+        f"{path}__near__method": hp.Choice("lbp_near_method", ["nri_uniform", "uniform", "ror", "default"]),
+        f"{path}__near__grid": (near, near),
+        f"{path}__middle__P": hp.Choice("lbp_middle_points", [8, 16], default=16),
+        f"{path}__middle__R": hp.Choice("lbp_middle_radius", [1.5, 2.0, 2.5], default=2.0),
+        f"{path}__middle__method": hp.Choice("lbp_middle_method", ["uniform", "nri_uniform"]),
+        f"{path}__middle__grid": (middle, middle),
+        f"{path}__far__R": hp.Choice("lbp_far_radius", [3.0, 4.0, 5.0], default=3.0),
     }
 
 
-def _lbp_one(hp: Any) -> Values:
-    grid = hp.Choice("lbp_grid", [1, 2, 3, 4, 5], default=4)
-    return {
-        "features__lbp__P": hp.Choice("lbp_points", [8, 16], default=8),
-        "features__lbp__R": hp.Choice("lbp_radius", [1.0, 1.5, 2.0, 3.0], default=1.0),
-        "features__lbp__method": hp.Choice("lbp_method", ["uniform", "nri_uniform"]),
-        "features__lbp__grid": (grid, grid),
-    }
+def _lbp_alone(hp: Any) -> Values:
+    return _lbp(hp, "features")
 
 
-def _machine(hp: Any) -> Values:
-    """Scaling and the SVM. `gamma_factor` multiplies scikit-learn's "scale", 1 / (D x variance of the features)."""
-    kernel = hp.Choice("kernel", ["rbf", "linear"])
-    found = {
-        "scale": hp.Choice("scaling", ["standard", "none"]),
-        "svm__kernel": kernel,
-        "svm__C": hp.Float("C", 1e-2, 1e3, sampling="log", default=10.0),
-        "pca": hp.Choice("pca", [0.0, 0.8, 0.9, 0.95, 0.99], default=0.0),  # share of the variance kept; 0: no PCA
-    }
-    with hp.conditional_scope("kernel", ["rbf"]):
-        factor = hp.Float("gamma_factor", 0.05, 20.0, sampling="log", default=1.0)
-    return {**found, "svm__gamma_factor": factor} if kernel == "rbf" else found
+def _lbp_beside(hp: Any) -> Values:
+    return _lbp(hp, "features__lbp__features")
 
 
-PIPELINES: dict[str, tuple[Callable[[Any], Values], ...]] = {
-    "hog_svm": (_hog_pair, _machine),
-    "lbp_svm": (_lbp_pair, _machine),
-    "hog_lbp_svm": (_hog_one, _lbp_one, _machine),
+FEATURES: dict[str, tuple[Callable[[Any], Values], ...]] = {
+    "hog_svm": (_hog_pair,),
+    "lbp_svm": (_lbp_alone,),
+    "hog_lbp_svm": (_hog_one, _lbp_beside),
 }
 
 

@@ -1,0 +1,160 @@
+"""The spaces of the catalogue: their defaults are the untuned contestants, and all that they allow can be built."""
+
+import json
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import toolkit
+from toolkit import catalogue
+from toolkit.comparison import settings
+from toolkit.data import Dataset, Manifest, Split
+from toolkit.errors import InputError
+from toolkit.models import MODELS
+from toolkit.tuning import Settings, spaces, tune
+from toolkit.tuning.declared import build, declared
+from toolkit.tuning.points import Cube
+
+SHAPE = (32, 32, 1)
+NAMES = (*catalogue.DEFAULTS, "hog_lbp_svm", "pixels_svm", "resnet20", "vit_tiny")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_fresh_space_gives_the_untuned_contestant(name):
+    function = catalogue.space(name, SHAPE, seed=3)
+    space = declared(function)
+    untuned = settings(catalogue.contestant(name, SHAPE, seed=3, verbose=False))
+    default = settings(build(function, space, space.values))
+    untuned.pop("options", None)
+    default.pop("options", None)  # compared as networks below
+    assert {key: value for key, value in default.items() if key in untuned} == untuned
+
+
+@pytest.mark.parametrize("name", ["cnn", "resnet20", "vgg11"])
+def test_the_default_options_give_the_default_network(name):
+    from keras_tuner import HyperParameters
+
+    plain, told = (MODELS[name](SHAPE, 3, **given) for given in ({}, spaces.options(HyperParameters(), name)))
+    assert [weight.shape for weight in plain.weights] == [weight.shape for weight in told.weights]
+    rates = [[layer.rate for layer in model.layers if hasattr(layer, "rate")] for model in (plain, told)]
+    assert rates[0] == rates[1]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_setting_can_be_built(name):
+    function = catalogue.space(name, SHAPE)
+    space = declared(function)
+    cube = Cube(space)
+    for point in np.random.default_rng(0).random((20, len(cube))):
+        classifier = build(function, space, cube.values(point))
+        assert hasattr(classifier, "fit")
+        assert hasattr(classifier, "predict_proba")
+
+
+def test_the_seed_reaches_the_contestant():
+    for name in ("hog_svm", "cnn"):
+        function = catalogue.space(name, SHAPE, seed=7)
+        assert "7" in str(settings(build(function, declared(function), {**declared(function).values})))
+
+
+def test_values_of_a_search_build_the_same_contestant_again():
+    function = catalogue.space("hog_svm", SHAPE)
+    space = declared(function)
+    values = Cube(space).values(np.random.default_rng(1).random(len(Cube(space))))
+    found = catalogue.contestants(["hog_svm", "lbp_svm"], SHAPE, values={"hog_svm": values})
+    assert settings(found["hog_svm"]) == settings(build(function, space, values))
+    assert settings(found["lbp_svm"]) == settings(catalogue.contestant("lbp_svm", SHAPE))
+    with pytest.raises(InputError, match="Unknown hyper-parameter 'depht'"):
+        catalogue.contestants(["hog_svm"], SHAPE, values={"hog_svm": {"depht": 3}})
+
+
+@pytest.mark.parametrize("text", ["tests.my_space:nothing", "tests.no_such:x", "tests.my_space:not_a_function", ":"])
+def test_a_space_that_cannot_be_imported_is_one_line(text):
+    with pytest.raises(InputError, match="Expected"):
+        spaces.named(text)
+
+
+def stripes(rows=48, side=16):
+    """Two classes of noisy stripes, lying and standing."""
+    random = np.random.default_rng(0)
+
+    def part(name, count):
+        labels = np.arange(count) % 2
+        wave = 127 + 100 * np.sign(np.sin(np.arange(side)))
+        images = np.where(labels[:, None, None] == 0, wave[None, :, None], wave[None, None, :])
+        noisy = np.clip(images + random.normal(0, 40, images.shape), 0, 255).astype(np.uint8)[..., None]
+        return Split(noisy, labels.astype(np.int64), np.array([f"{name}/{row}" for row in range(count)]))
+
+    manifest = Manifest("stripes", 0, {"train": rows, "validation": 16, "test": 16}, "1" * 64)
+    return Dataset(part("train", rows), part("validation", 16), part("test", 16), ("lying", "standing"), manifest)
+
+
+def test_a_real_search_of_each_side():
+    data = stripes()
+    recipe = toolkit.Recipe(epochs=2, augment="none")
+    for name, fixed in (
+        ("hog_svm", {"pca": "0.0", "hog_cells": 5}),
+        ("cnn", {"batch_size": 16, "width": 16, "widest": 64}),
+    ):
+        function = catalogue.space(name, data.image_shape, recipe=recipe)
+        found = tune(function, data, trials=2, workers=0, settings=Settings(fixed=fixed))
+        assert [trial.status for trial in found.trials] == ["finished"] * 2, found.trials
+        fitted = found.classifier().fit(data.train.images, data.train.labels)
+        assert fitted.predict_proba(data.test.images).shape == (16, 2)
+
+
+def saved(folder):
+    """The stripes as an .npz that the command line reads."""
+    data = stripes()
+    arrays = {}
+    for part in ("train", "validation", "test"):
+        split = getattr(data, part)
+        arrays |= {f"x_{part}": split.images, f"y_{part}": split.labels}
+    np.savez(folder / "stripes.npz", **arrays)
+    return str(folder / "stripes.npz")
+
+
+def test_the_command_tunes_and_compare_reads_it(tmp_path):
+    from toolkit.cli import app
+
+    data, run = saved(tmp_path), str(tmp_path / "search")
+    name = "tests.my_space:space"
+    told = CliRunner().invoke(
+        app, ["tune", name, data, "--trials", "3", "--out", run, "--range", "C=0.1:10", "--first", "2"]
+    )
+    assert told.exit_code == 0, (told.output, told.exception)
+    assert "suggested" in told.output
+    assert (tmp_path / "search" / "search.html").exists()
+    out = tmp_path / "duel"
+    told = CliRunner().invoke(
+        app, ["compare", data, name, "pixels_svm", "--from", run, "--seeds", "2", "--out", str(out)]
+    )
+    assert told.exit_code == 0, (told.output, told.exception)
+    assert "probability" in told.output
+    written = json.loads((out / "comparison.json").read_text())
+    best = json.loads((tmp_path / "search" / "best.json").read_text())
+    assert written["tuning"]["contestants"][name]["values"] == best["values"]
+    assert json.loads((out / "seeds.json").read_text())["seeds"] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["tune", "hog_smv", "digits"], "Did you mean 'hog_svm'"),
+        (["tune", "hog_svm", "digits", "--trials", "0"], "more than 0 trials"),
+        (["tune", "hog_svm", "digits", "--objective", "loss"], "Unknown objective 'loss'"),
+        (["tune", "hog_svm", "digits", "--method", "grit"], "Did you mean 'grid'"),
+        (["tune", "hog_svm", "digits", "--set", "C"], "Expected --set NAME=VALUE"),
+        (["tune", "hog_svm", "digits", "--range", "C=1"], "Expected --range NAME=LOW:HIGH"),
+        (["compare", "digits", "--tune", "0"], "more than 0 trials"),
+        (["compare", "digits", "--from", "/nowhere"], "Expected the folder of a search"),
+    ],
+)
+def test_bad_commands_are_one_line(arguments, message):
+    from toolkit.cli import app
+
+    told = CliRunner().invoke(app, arguments)
+    assert isinstance(told.exception, InputError)
+    assert message in str(told.exception)
+    assert "\n" not in str(told.exception)

@@ -1,0 +1,356 @@
+"""The tuner: better than chance, the same after a kill, open about failures, nothing tried twice, one-line refusals."""
+
+import csv
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.pretend import Closed, Failing, bowl, conditional, fails, few, pretend_data
+from toolkit.errors import InputError
+from toolkit.tuning import Budget, Settings, account, read_best, tune, tune_all
+from toolkit.tuning.declared import declared, narrowed
+from toolkit.tuning.points import Cube, key
+from toolkit.tuning.together import chosen_before
+
+
+def search(space=bowl, trials=12, workers=0, seconds=None, out=None, watch=None, data=None, **settings):
+    return tune(
+        space,
+        data or pretend_data(),
+        trials=trials,
+        seconds=seconds,
+        out=out,
+        workers=workers,
+        watch=watch,
+        settings=Settings(**settings),
+    )
+
+
+def values_of(found):
+    return [(trial.number, trial.origin, key(trial.values)) for trial in found.trials]
+
+
+def test_bayesian_search_finds_what_random_search_does_not():
+    suggested, drawn = (search(method=method, trials=25).best.metrics["log_loss"] for method in ("bayesian", "random"))
+    assert suggested < 0.102  # 0.1 is the lowest there is
+    assert suggested < drawn
+
+
+def test_the_book_says_which_trial_was_random_and_which_suggested():
+    origins = [trial.origin for trial in search(first=4, trials=7).trials]
+    assert origins == ["defaults", "random", "random", "random", "suggested", "suggested", "suggested"]
+
+
+def test_the_first_trial_is_the_untuned_contestant():
+    for method in ("bayesian", "random", "grid"):
+        assert search(method=method, trials=1).best.values == {"x": 0.9, "y": 0.1, "kind": "a"}
+
+
+@pytest.mark.parametrize("method", ["bayesian", "random", "hyperband"])
+def test_seed_0_is_a_seed(method):
+    first, again, other = (values_of(search(method=method, trials=8, seed=seed)) for seed in (0, 0, 1))
+    assert first == again
+    assert first != other
+
+
+@pytest.mark.parametrize("method", ["bayesian", "random", "grid"])
+def test_no_setting_is_tried_twice_and_a_small_space_is_exhausted(method):
+    tried = [key(trial.values) for trial in search(few, trials=50, method=method).trials]
+    assert len(tried) == len(set(tried)) == 6
+
+
+def test_hyperband_promotes_the_best_to_more_training_rows():
+    found = search(method="hyperband", trials=22)
+    first = [trial for trial in found.trials if trial.bracket == 0]
+    assert [round(trial.share, 3) for trial in first] == [0.111] * 9 + [0.333] * 3 + [1.0]
+    best = sorted(first[:9], key=lambda trial: trial.metrics["log_loss"])[:3]
+    assert {key(trial.values) for trial in first[9:12]} == {key(trial.values) for trial in best}
+    assert found.best.share == 1.0
+
+
+def test_a_condition_that_is_not_met_has_no_value():
+    found = search(conditional, trials=12)
+    assert all(("z" in trial.values) == (trial.values["kind"] == "b") for trial in found.trials)
+    assert found.best.metrics["log_loss"] < 0.2
+
+
+@pytest.mark.parametrize("objective", ["accuracy", "macro_f1"])
+def test_scores_that_should_be_high_are_made_high(objective):
+    scores = [trial.metrics[objective] for trial in search(objective=objective, trials=12).trials]
+    assert search(objective=objective, trials=12).best.metrics[objective] == max(scores)
+
+
+def test_a_failing_trial_is_recorded_and_the_search_goes_on(tmp_path):
+    found = search(fails, trials=8, method="random", out=tmp_path)
+    failed = [trial for trial in found.trials if trial.status == "failed"]
+    assert failed
+    assert len(found.trials) == 8
+    assert all("no room" in trial.error and trial.values["x"] > 0.5 for trial in failed)
+    rows = list(csv.DictReader((tmp_path / "trials.csv").read_text().splitlines()))
+    assert [row["status"] for row in rows] == [trial.status for trial in found.trials]
+
+
+def test_failures_in_a_row_end_the_search_with_one_line(tmp_path):
+    with pytest.raises(InputError, match=r"last 5 failed, the latest with MemoryError: no room") as caught:
+        search(lambda hp: Failing(hp.Float("x", 0.6, 1)), trials=30, out=tmp_path)
+    assert "\n" not in str(caught.value)
+    assert len(json.loads((tmp_path / "search.json").read_text())["trials"]) == 5
+
+
+def test_answers_that_are_not_finite_are_a_failure():
+    found = search(lambda hp: Closed(float("nan") if hp.Choice("nan", [0, 1]) else 0.1), trials=2)
+    assert [trial.status for trial in found.trials] == ["finished", "failed"]
+
+
+def test_the_best_is_written_as_plain_values(tmp_path):
+    found = search(trials=6, out=tmp_path)
+    best = read_best(tmp_path)
+    assert best["values"] == found.best.values
+    assert best["spent"]["trials"] == 6
+    assert read_best(tmp_path / "best.json") == best
+
+
+def test_a_finished_search_is_read_and_a_larger_budget_continues_it(tmp_path):
+    first = search(trials=6, out=tmp_path)
+    assert search(trials=6, out=tmp_path).trials == first.trials
+    assert values_of(search(trials=9, out=tmp_path)) == values_of(search(trials=9))
+
+
+def test_other_settings_in_the_same_folder_are_refused(tmp_path):
+    search(trials=3, out=tmp_path)
+    for other in ({"seed": 1}, {"objective": "accuracy"}, {"method": "random"}, {"fixed": {"kind": "b"}}):
+        with pytest.raises(InputError, match="differs in"):
+            search(trials=3, out=tmp_path, **other)
+    with pytest.raises(InputError, match="differs in"):
+        search(few, trials=3, out=tmp_path)
+
+
+def test_seconds_end_a_search():
+    found = search(trials=None, seconds=1e-9)
+    assert len(found.trials) <= 1 or found.trials[0].elapsed_seconds > 0
+
+
+def test_the_watcher_sees_every_trial_begin_and_end():
+    seen = []
+    search(trials=3, watch=lambda book: seen.append([trial.status for trial in book]))
+    assert seen[0] == ["running"]
+    assert seen[-1] == ["finished"] * 3
+
+
+def test_folds_score_every_row_but_the_test_once():
+    seen = []
+
+    class Rows(Closed):
+        def predict_proba(self, images):
+            seen.append(len(images))
+            return super().predict_proba(images)
+
+    search(lambda hp: Rows(hp.Float("x", 0.1, 1)), trials=1, folds=3)
+    assert sum(seen) == 26
+
+
+def test_importance_finds_what_matters():
+    def one_matters(hp):
+        hp.Float("nothing", 0, 1)
+        return Closed(0.1 + hp.Float("all", 0, 1))
+
+    shares = search(one_matters, trials=20, method="random").importance
+    assert next(iter(shares)) == "all"
+    assert shares["all"] > 0.8
+    assert sum(shares.values()) == pytest.approx(1)
+
+
+def test_narrowing_keeps_to_the_hand():
+    found = search(trials=8, fixed={"kind": "b"}, ranges={"x": (0.2, 0.4)})
+    assert all(trial.values["kind"] == "b" and 0.2 <= trial.values["x"] <= 0.4 for trial in found.trials)
+
+
+def test_every_contestant_gets_the_same_budget(tmp_path):
+    searches = tune_all({"one": bowl, "two": few}, pretend_data(), out=tmp_path, trials=4, workers=0)
+    told = account(searches, 4, None)
+    assert {name: cost["trials"] for name, cost in told["contestants"].items()} == {"one": 4, "two": 4}
+    values, again = chosen_before([tmp_path / "tuning" / "one"], ["one", "two"])
+    assert values == {"one": searches["one"].best.values}
+    assert again["contestants"]["one"]["trials"] == 4
+    with pytest.raises(InputError, match="is that of 'two'"):
+        chosen_before([tmp_path / "tuning" / "two"], ["one"])
+
+
+def test_points_and_values_are_each_others_inverse():
+    cube = Cube(declared(conditional))
+    draws = np.random.default_rng(0).random((50, len(cube)))
+    for point in draws:
+        values = cube.values(point)
+        assert key(cube.values(cube.point(values))) == key(values)
+        assert np.allclose(cube.features(point[None]), cube.features(cube.point(values)[None]))
+
+
+def random_space(hp):
+    return Closed(hp.Float(f"x{random.random()}", 0, 1))
+
+
+def changing_space(hp, calls=[]):  # noqa: B006
+    calls.append(1)
+    return Closed(hp.Float("x", 0.1, 1) + (hp.Float("late", 0, 1) if len(calls) > 5 else 0))
+
+
+def broken_space(hp):
+    raise RuntimeError("no\nway")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"objective": "acuracy"}, "Unknown objective 'acuracy'. Did you mean 'accuracy'"),
+        ({"method": "baysian"}, "Unknown method 'baysian'. Did you mean 'bayesian'"),
+        ({"trials": None}, "Expected a budget"),
+        ({"trials": 0}, "more than 0 trials"),
+        ({"trials": None, "seconds": -1}, "more than 0 seconds"),
+        ({"space": broken_space}, "It raised RuntimeError: no way"),
+        ({"space": random_space}, "same hyper-parameters at each call"),
+        ({"space": changing_space}, "It now asks for late too"),
+        ({"space": lambda hp: Closed(0.1)}, "at least one hyper-parameter"),
+        ({"ranges": {"x": (0.5, 2.0)}}, "Expected 'x' within 0:1, what its space allows. Received: 0.5:2"),
+        ({"ranges": {"kind": (0.5, 2.0)}}, "'kind' is no number"),
+        ({"fixed": {"kind": "z"}}, "Unknown value of 'kind' 'z'"),
+        ({"fixed": {"z": 1}}, "Unknown hyper-parameter 'z'"),
+        ({"fixed": {"x": "much"}}, "Expected 'x' as a number"),
+        ({"folds": 1}, "Expected 2 to 10 folds"),
+        ({"first": 1}, "two or more trials before"),
+        ({"workers": -1}, "0 or more workers"),
+    ],
+)
+def test_bad_input_is_one_line(arguments, message):
+    with pytest.raises(InputError) as caught:
+        search(**{"trials": 12, **arguments})
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path):
+    (tmp_path / "letter.txt").write_text("dear")
+    with pytest.raises(InputError, match="holds other things"):
+        search(out=tmp_path)
+    with pytest.raises(InputError, match="is not there"):
+        read_best(tmp_path)
+
+
+def test_a_data_set_without_validation_rows_needs_folds():
+    data = pretend_data()
+    data = type(data)(data.train, data.validation.take(slice(0, 0)), data.test, data.class_names, data.manifest)
+    with pytest.raises(InputError, match="Expected validation rows"):
+        search(data=data)
+    assert search(data=data, folds=2, trials=2).best
+
+
+def test_a_budget_is_whichever_ends_first():
+    assert Budget(5, 10.0).over(5, 0.0)
+    assert Budget(5, 10.0).over(0, 10.0)
+    assert not Budget(5, None).over(4, 1e9)
+
+
+def test_ranges_of_choices_keep_those_inside():
+    space = narrowed(declared(few), {}, {"k": (0.5, 2)})
+    assert next(one for one in space.space if one.name == "k").values == [1]
+
+
+KILLED = """
+import os, sys, time, warnings
+warnings.simplefilter("ignore")
+sys.path.insert(0, sys.argv[1])
+import keras, keras_tuner  # before the first fork: each child would take seconds
+import toolkit.evaluation.metrics
+from tests.pretend import Closed, pretend_data
+from toolkit.tuning import Settings, tune
+
+class Slow(Closed):
+    def fit(self, images, labels):
+        time.sleep(0.02)
+        return super().fit(images, labels)
+
+def space(hp):
+    return Slow(0.1 + (hp.Float("x", 0, 1) - 0.4) ** 2 + hp.Float("y", 0, 1))
+
+for line in sys.stdin:
+    child = os.fork()
+    if child == 0:
+        tune(space, pretend_data(), trials=30, out=sys.argv[2], workers=0, settings=Settings(method=sys.argv[3]))
+        os._exit(0)
+    print(child, flush=True)
+    _, status = os.waitpid(child, 0)
+    print(status, flush=True)
+"""
+
+
+@pytest.mark.parametrize("method", ["random", "hyperband"])
+def test_ten_kills_lose_no_trial_and_repeat_none(tmp_path, method):
+    root = str(Path(__file__).parent.parent)
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(
+        [sys.executable, "-c", KILLED, root, str(tmp_path / "killed"), method],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+    ) as server:
+        moments, finished = np.random.default_rng(0), []
+        for turn in range(11):
+            server.stdin.write("go\n")
+            server.stdin.flush()
+            child = int(server.stdout.readline())
+            if turn < 10:
+                time.sleep(moments.uniform(0.0, 0.25))
+                os.kill(child, signal.SIGKILL)
+            server.stdout.readline()
+            book = tmp_path / "killed" / "search.json"
+            trials = json.loads(book.read_text())["trials"] if book.exists() else []
+            ended = [trial for trial in trials if trial["status"] == "finished"]
+            assert ended[: len(finished)] == finished
+            finished = ended
+        server.stdin.close()
+    undisturbed = tune(_slow_space, pretend_data(), trials=30, workers=0, settings=Settings(method=method))
+    assert [(trial["number"], trial["values"], trial["share"]) for trial in finished] == [
+        (trial.number, trial.values, trial.share) for trial in undisturbed.trials
+    ]
+
+
+def _slow_space(hp):
+    return Closed(0.1 + (hp.Float("x", 0, 1) - 0.4) ** 2 + hp.Float("y", 0, 1))
+
+
+class Mortal(Closed):
+    """Kills the process that fits it if no file says that another did already."""
+
+    def __init__(self, loss, memory):
+        super().__init__(loss)
+        self.memory = memory
+
+    def fit(self, images, labels):
+        try:
+            os.close(os.open(self.memory, os.O_CREAT | os.O_EXCL))
+        except FileExistsError:
+            return super().fit(images, labels)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_worker_that_dies_costs_its_own_trial_which_is_run_again(tmp_path):
+    memory = str(tmp_path / "memory")
+    found = search(lambda hp: Mortal(hp.Float("x", 0.1, 1), memory), trials=4, workers=2, method="random")
+    assert Path(memory).exists()
+    assert [(trial.number, trial.status) for trial in found.trials] == [(number, "finished") for number in range(4)]
+
+
+def test_a_trial_that_kills_every_worker_has_failed(tmp_path, monkeypatch):
+    monkeypatch.setattr("toolkit.tuning.workers.DEATHS", 1)  # as the second death would
+    memory = str(tmp_path / "memory")
+    found = search(lambda hp: Mortal(hp.Float("x", 0.1, 1), memory), trials=2, workers=1, method="random")
+    assert [trial.status for trial in found.trials] == ["failed", "finished"]
+    assert "process that ran it died" in found.trials[0].error
