@@ -2,8 +2,8 @@
 
     python benchmarks/coverage.py [--sets 500] [--method score] [--rows 200 2000]
 
-The truth of each scenario is read off 1,000,000 rows of it. Coverage is printed in per cent with the Wilson interval that
-so many test sets give it, and with how often the truth lay below or above.
+The truth of each scenario is read off 1,000,000 rows of it. Coverage is printed in per cent with the Wilson interval
+that so many test sets give it, and with how often the truth lay below or above.
 """
 
 import argparse
@@ -104,15 +104,15 @@ def cover(scenario: Scenario, rows: int, sets: int, method: str) -> None:
 
 
 def near_perfection(rows: int, sets: int) -> None:
-    """Accuracies anywhere from 97 to 99.9 %, each test set with its own: what counts of few errors do to coverage."""
+    """Accuracies anywhere from 97 to 99.9 %, each test set with its own two, errors independent: what few errors do."""
     rng = np.random.default_rng([3, rows])
     accuracy, difference = Tally(), Tally()
     for _ in range(sets):
-        share = rng.uniform(0.97, 0.999)
-        accuracy.add(wilson(int(rng.binomial(rows, share)), rows), share)
-        only_a, only_b = rng.uniform(0, 1 - share, 2)
+        first, second = rng.uniform(0.97, 0.999, 2)
+        accuracy.add(wilson(int(rng.binomial(rows, first)), rows), first)
+        only_a, only_b = first * (1 - second), second * (1 - first)
         counts = rng.multinomial(rows, [only_a, only_b, 1 - only_a - only_b])
-        difference.add(tango(int(counts[0]), int(counts[1]), rows), only_a - only_b)
+        difference.add(tango(int(counts[0]), int(counts[1]), rows), first - second)
     print(f"accuracies from 97 to 99.9 %, {rows} rows, {sets} test sets:")
     print(accuracy.line("accuracy"))
     print(difference.line("paired difference"))

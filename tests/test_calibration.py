@@ -46,8 +46,7 @@ def naive_error(score, hit, edges):
     return total
 
 
-@pytest.mark.jax
-@pytest.mark.parametrize("equal", ["width", "mass"])
+@pytest.mark.parametrize("equal", ["width", pytest.param("mass", marks=pytest.mark.jax)])
 def test_calibration_errors_are_what_they_are_defined_to_be(equal):
     labels, probabilities = calibrated(500, temperature=0.5)
     top, hit = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
@@ -127,8 +126,7 @@ def test_brier_parts_add_up_and_know_their_meaning():
     assert [constant.reliability, constant.resolution, constant.within] == pytest.approx([0, 0, 0], abs=1e-12)
 
 
-@pytest.mark.jax
-@pytest.mark.parametrize("temperature", [0.4, 1.0, 2.5])
+@pytest.mark.parametrize("temperature", [0.4, 1.0, pytest.param(2.5, marks=pytest.mark.jax)])
 def test_the_temperature_is_found_again(temperature):
     labels, probabilities = calibrated(4000, temperature=temperature)
     found = fit_temperature(labels, probabilities)

@@ -92,7 +92,6 @@ def test_metrics_equal_scikit_learn_on_more_rows(absent, dtype):
     assert_equal_to_reference(*case(3000, 7, seed=3, absent=absent, grid=4, dtype=dtype))
 
 
-@pytest.mark.jax
 def test_one_row():
     labels, probabilities = np.array([1]), np.array([[0.2, 0.5, 0.3]])
     evaluation = evaluate(labels, probabilities)
@@ -149,7 +148,6 @@ def test_per_class_scores_equal_scikit_learn():
     assert [scores.support for scores in per_class] == list(expected[3])
 
 
-@pytest.mark.jax
 def test_the_seed_decides_the_intervals():
     labels, probabilities = case(200, 3, seed=7)
     first, again, other = (evaluate(labels, probabilities, method="bca", resamples=300, seed=s) for s in (0, 0, 1))

@@ -108,8 +108,7 @@ def test_five_rows_can_show_no_difference():
     assert Pair.from_dict(json.loads(json.dumps(pair.to_dict(), allow_nan=False))) == pair
 
 
-@pytest.mark.jax
-@pytest.mark.parametrize("method", ["score", "percentile", "bca"])
+@pytest.mark.parametrize("method", ["score", "percentile", pytest.param("bca", marks=pytest.mark.jax)])
 def test_a_clear_difference_and_none(method):
     better = compare_pair(*contestants(50, 30, 5, 15), method=method)
     assert (better.difference, better.only_a, better.only_b) == (0.25, 30, 5)
@@ -196,8 +195,7 @@ def graded(rows=400, seed=0, strengths=(2.0, 1.5)):
     return labels, [odds / odds.sum(axis=1, keepdims=True) for odds in found]
 
 
-@pytest.mark.jax
-@pytest.mark.parametrize("metric", ["macro_f1", "log_loss", "roc_auc"])
+@pytest.mark.parametrize("metric", ["macro_f1", "log_loss", pytest.param("roc_auc", marks=pytest.mark.jax)])
 def test_every_method_tells_a_metric_apart_and_agrees(metric):
     labels, (strong, weak) = graded()
     both = {"strong": strong, "weak": weak}
@@ -228,7 +226,7 @@ def test_any_function_can_be_the_metric():
 
 
 def test_verdicts_between_equals_seldom_cry_wolf():
-    """Six contestants of equal skill: a false verdict in at most 5 % of families, so in 40 hardly ever in more than 7."""
+    """Six contestants of equal skill: a false verdict in at most 5 % of families, so in 40 hardly ever more than 7."""
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 2, 300)
     false = 0

@@ -1,6 +1,4 @@
-"""What predictions are worth: metrics, intervals, calibration, pairs. Arrays in, numbers out; it knows no model and
-no image.
-"""
+"""What predictions are worth: metrics, intervals, calibration, pairs. It knows arrays, no model and no image."""
 
 import lazy_loader
 

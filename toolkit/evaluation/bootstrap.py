@@ -39,9 +39,7 @@ def bootstrap_difference(
 def bootstrap_function(
     rows: Sequence[Rows], function: Callable[..., float], design: Design, resamples: int, seed: int
 ) -> Doubles:
-    """Replicates (resamples,) of any function of labels and the probabilities of one or more contestants: one call
-    each.
-    """
+    """Replicates (resamples,) of any function of labels and one or more contestants' probabilities, a call each."""
     rng = np.random.default_rng(seed)
     members = [np.flatnonzero(design.unit_stratum == index) for index in range(design.strata)]
     order = np.arange(design.rows) if design.cluster is None else np.argsort(design.cluster, kind="stable")

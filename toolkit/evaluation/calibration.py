@@ -1,6 +1,4 @@
-"""Whether probabilities mean what they say: of rows given 0.8, are 80 % right? Arrays in, numbers out; it knows no
-model.
-"""
+"""Whether probabilities mean what they say: of rows given 0.8, are 80 % right? It knows arrays, no model."""
 
 import math
 from collections.abc import Sequence
@@ -52,15 +50,16 @@ class ReliabilityBin:
 
 @dataclass(frozen=True)
 class BrierParts:
-    """Murphy's decomposition, summed over classes: brier = reliability - resolution + uncertainty + within."""
+    """Murphy's decomposition, summed over classes: brier = reliability - resolution + uncertainty + within.
+
+    The last part is there because scores within a bin differ: Stephenson et al. (2008), doi:10.1175/2007WAF2006116.1.
+    """
 
     brier: float  # 0..2
     reliability: float  # how far the bins' scores are from what happened, 0 is best
     resolution: float  # how far what happened differs between bins, more is better
     uncertainty: float  # of the labels themselves, whatever the contestant
-    within: (
-        float  # what is left because scores within a bin differ: Stephenson et al. (2008), doi:10.1175/2007WAF2006116.1
-    )
+    within: float  # small where bins are narrow
 
 
 @dataclass(frozen=True)
@@ -166,9 +165,7 @@ def _one_error(bins: Bins, rows: int) -> tuple[float, float, float, float]:
 
 
 def expected_calibration_error(confidence: Doubles, correct: NDArray[np.bool_], bins: int = BINS) -> float:
-    """Confidence of the prediction (N,) and whether it was right (N,) -> ECE over bins of equal width, 0..1, noise
-    and all.
-    """
+    """Confidence of the prediction (N,), whether it was right (N,) -> ECE over bins of equal width, noise and all."""
     code = np.searchsorted(np.linspace(0, 1, bins + 1)[1:-1], confidence, side="left")
     return float(np.abs(np.bincount(code, correct - confidence)).sum() / len(correct))
 
@@ -177,9 +174,7 @@ def expected_calibration_error(confidence: Doubles, correct: NDArray[np.bool_], 
 def reliability(
     labels: Any, probabilities: Any, *, bins: int = BINS, equal: Equal = "width", confidence: float = 0.95
 ) -> tuple[ReliabilityBin, ...]:
-    """The reliability diagram's points, bins without a row left out: mean confidence against accuracy with Wilson's
-    interval.
-    """
+    """The reliability diagram's points, one for each bin that has a row: mean confidence against accuracy."""
     rows = read_rows(labels, probabilities)
     _check_bins(bins, equal)
     binned = bin_scores(rows.confidence, rows.correct, check_design(None, len(rows.labels)), bins, equal)

@@ -7,15 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.errors import InputError
+from toolkit.errors import InputError, unknown
 
 Labels = NDArray[np.int64]
 Probabilities = NDArray[np.floating[Any]]
 
 
 def check_arrays(labels: Any, probabilities: Any) -> tuple[Labels, Probabilities]:
-    """Return int64 (N,) and float (N, K) of a dtype of 32 or 64 bits, or say in one line which of the two is what it
-    should not be.
+    """Return int64 (N,) and float (N, K) of 32 or 64 bits, or say in one line what is wrong with which of the two.
 
     The values of the probabilities are checked where they are read anyway, by `check_sums`.
     """
@@ -103,3 +102,9 @@ def check_level(confidence: float, resamples: int) -> None:
     if resamples < 2 / (1 - confidence):
         needed = math.ceil(2 / (1 - confidence))
         raise InputError(f"Expected at least {needed} resamples for {confidence:.0%} intervals. Received: {resamples}.")
+
+
+def check_method(method: str, known: Sequence[str] = ("score", "percentile", "bca")) -> None:
+    """Refuse a way to draw intervals that there is not."""
+    if method not in known:
+        raise unknown("method of intervals", method, known)

@@ -1,6 +1,4 @@
-"""The metrics that are functions of the confusion matrix, for one matrix or for a stack of resampled ones. It sees
-no row.
-"""
+"""Metrics that are functions of the confusion matrix, for one matrix or a stack of them. It sees no row."""
 
 from typing import Any
 
@@ -37,15 +35,12 @@ def ratio(numerator: Any, denominator: Any, otherwise: float = 0.0) -> Any:
 
 
 def per_class(hits: Any, support: Any, predicted: Any) -> tuple[Any, Any, Any]:
-    """Precision, recall and F1, each (..., K), 0 where undefined, as in scikit-learn, from three float64 tensors
-    (..., K).
-    """
+    """Precision, recall and F1 (..., K) from three float64 tensors (..., K), 0 where undefined, as in scikit-learn."""
     return ratio(hits, predicted), ratio(hits, support), ratio(2 * hits, support + predicted)
 
 
 def confusion_metrics(hits: Any, support: Any, predicted: Any) -> dict[str, Any]:
-    """All of CONFUSION_METRICS, each (...), from the diagonal, the row sums and the column sums of matrices, float64
-    (..., K).
+    """All of CONFUSION_METRICS (...), from the diagonals, row sums and column sums of matrices, float64 (..., K).
 
     Macro averages run over the classes that occur among the labels or the predictions, balanced accuracy over those
     that occur among the labels; precision or recall of such a class that cannot be computed counts as 0, Matthews is

@@ -35,8 +35,7 @@ def threshold_for(
     recall: float | None = None,
     confidence: float = 0.95,
 ) -> Threshold:
-    """The threshold of class `index` that reaches a wanted precision with the most recall, or a recall with the most
-    precision.
+    """The threshold of class `index` for a wanted precision with the most recall, or the other way round.
 
     labels (N,), probabilities (N, K): validation rows. Where no threshold reaches the precision, it is infinity:
     nothing is called the class. Name exactly one of the two.
@@ -68,8 +67,7 @@ def threshold_for(
 
 @double_precision
 def decide(probabilities: Any, costs: Any) -> Labels:
-    """Probabilities (N, K) and costs (K, D), what decision d costs when the class is k -> the cheapest decision,
-    int64 (N,).
+    """Probabilities (N, K) and costs (K, D) of decision d for a row of class k -> the cheapest, int64 (N,).
 
     D need not be K: a last column may stand for asking a person. Elkan (IJCAI 2001).
     """

@@ -1,6 +1,4 @@
-"""How the rows of the test set were drawn: alone, in clusters that share something, within strata. It knows no
-metric.
-"""
+"""How the test rows were drawn: alone, in clusters that share something, within strata. It knows no metric."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -17,9 +15,7 @@ Doubles = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Design:
-    """Which of N rows were drawn together (`cluster`) and out of which part of the population (`stratum`), as codes
-    from 0.
-    """
+    """Which of N rows were drawn together (`cluster`), and out of which part of the whole (`stratum`), from 0 on."""
 
     rows: int  # N
     cluster: Labels | None  # int64 (N,); None: every row was drawn alone
@@ -56,8 +52,7 @@ class Design:
 
 
 def sampled(clusters: Any = None, strata: Any = None) -> Design:
-    """Say how rows were sampled. clusters, strata: (N,) of anything sortable, such as patients or classes; at least
-    one of them.
+    """Say how rows were sampled: clusters, strata or both, (N,) of anything sortable, such as patients or classes.
 
     Raises InputError for columns of different length, fewer than two clusters, and clusters that lie in several strata.
     """

@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from toolkit.errors import unknown
 from toolkit.evaluation.bootstrap import bootstrap_difference, bootstrap_function
-from toolkit.evaluation.checks import check_level
+from toolkit.evaluation.checks import check_level, check_method
 from toolkit.evaluation.design import Design, check_design, skewness, standard_error
 from toolkit.evaluation.evidence import BOUNDS, LOWER_IS_BETTER, Evidence
 from toolkit.evaluation.intervals import Interval, bca, percentile, skewed
@@ -58,14 +57,14 @@ def compare_metric(
     seed: int = 0,
     design: Design | None = None,
 ) -> tuple[Difference, ...]:
-    """Compare all pairs of contestants by one metric, both resampled on the same rows; Holm's adjustment over the
-    pairs.
+    """Compare all pairs of contestants by one metric, both resampled on the same rows, with Holm's adjustment.
 
     labels (N,), probabilities (N, K) by name. The metric is any of `evaluate` but `ece`, or a function, which is
     called twice a resample and has no BCa acceleration, only its bias correction. method: `bca`, `percentile`, or
     `score` (named metrics only), an interval from what each row does to the difference, without resampling.
     """
     check_level(confidence, resamples)
+    check_method(method, ("score", "percentile", "bca") if isinstance(metric, str) else ("percentile", "bca"))
     rows = read_together(labels, probabilities)
     design = check_design(design, len(np.asarray(labels)))
     evidence = {name: Evidence(one) for name, one in rows.items()}
@@ -128,6 +127,4 @@ def _of_replicates(
     """Interval and p of bootstrap replicates by the method of that name."""
     if method == "percentile":
         return percentile(value, replicates, confidence), bootstrap_p(value, replicates, None)
-    if method == "bca":
-        return bca(value, replicates, skew, confidence), bootstrap_p(value, replicates, skew)
-    raise unknown("method of intervals for this metric", method, ("percentile", "bca"))
+    return bca(value, replicates, skew, confidence), bootstrap_p(value, replicates, skew)

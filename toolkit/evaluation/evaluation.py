@@ -1,6 +1,4 @@
-"""One contestant's answers judged: every metric with its interval. Labels and probabilities in, numbers out; it
-knows no model.
-"""
+"""One contestant's answers judged: every metric with its interval. It knows arrays, no model."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,10 +7,9 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.errors import unknown
 from toolkit.evaluation.bootstrap import bootstrap
 from toolkit.evaluation.calibration import BINS, bin_scores, error_of_bins
-from toolkit.evaluation.checks import check_class_names, check_level
+from toolkit.evaluation.checks import check_class_names, check_level, check_method
 from toolkit.evaluation.design import Design, check_design, skewness, standard_error
 from toolkit.evaluation.evidence import AREAS, BOUNDS, Evidence
 from toolkit.evaluation.intervals import UNDEFINED, Interval, bca, f1_interval, percentile, score, skewed, wilson
@@ -20,16 +17,13 @@ from toolkit.evaluation.precision import double_precision
 from toolkit.evaluation.rows import Rows, read_rows
 
 Method = Literal["score", "percentile", "bca"]
-METHODS = ("score", "percentile", "bca")
 SKEWED = frozenset({"log_loss", "brier"})  # means whose rows can be far out
 BY_CLASS = frozenset({"balanced_accuracy", "macro_precision", "macro_recall", "macro_f1", *AREAS})
 
 
 @dataclass(frozen=True)
 class ClassScores:
-    """One class against the rest; precision is undefined where it was never predicted, recall and F1 where it has no
-    row.
-    """
+    """One class against the rest; precision is undefined if it was never predicted, recall and F1 if it has no row."""
 
     name: str
     support: int  # rows of this class
@@ -56,7 +50,7 @@ class Evaluation:
     rows: int  # N
     class_names: tuple[str, ...]  # K
     confidence: float  # of every interval, such as 0.95
-    method: str  # one of METHODS
+    method: str  # "score", "percentile" or "bca"
     resamples: int
     seed: int
     metrics: dict[str, Interval]
@@ -104,8 +98,7 @@ def evaluate(
     seed: int = 0,
     design: Design | None = None,
 ) -> Evaluation:
-    """Judge probabilities (N, K) against labels (N,): every metric with an interval, per class, and the confusion
-    matrix.
+    """Judge probabilities (N, K) against labels (N,): metrics with intervals, scores per class, confusion matrix.
 
     By default (`score`) an interval follows from what each row does to the metric, without resampling: Wilson's for
     proportions, the same brought to averages, areas and correlations (`intervals.score`), Hall's for log loss and Brier
@@ -117,8 +110,7 @@ def evaluate(
     strata=...)`. Raises InputError for anything that is not labels and probabilities.
     """
     check_level(confidence, resamples)
-    if method not in METHODS:
-        raise unknown("method of intervals", method, METHODS)
+    check_method(method)
     rows = read_rows(labels, probabilities)
     names = check_class_names(class_names, rows.classes)
     design = check_design(design, len(rows.labels))
@@ -162,9 +154,7 @@ def score_interval(evidence: Evidence, metric: str, design: Design, confidence: 
 
 
 def _trials(rows: Rows, metric: str, design: Design) -> float:
-    """How many rows, or clusters, stand behind a perfect score: an average over classes is as weak as their smaller
-    ones.
-    """
+    """How many rows, or clusters, stand behind a perfect score; behind averages over classes, as its small ones do."""
     if metric not in BY_CLASS:
         return float(design.units)
     support = np.bincount(rows.labels, minlength=rows.classes)
@@ -177,9 +167,7 @@ def _trials(rows: Rows, metric: str, design: Design) -> float:
 
 
 def _per_class(evidence: Evidence, names: Sequence[str], design: Design, confidence: float) -> tuple[ClassScores, ...]:
-    """Precision, recall and F1 of each class, proportions all three: of those predicted, of those there are, of
-    either.
-    """
+    """Precision, recall and F1 of each class: shares of the rows predicted as it, of its rows, and of either."""
     rows, confusion = evidence.rows, evidence.confusion
     hits, support, predicted = np.diagonal(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
     scores = []

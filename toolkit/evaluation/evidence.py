@@ -57,9 +57,7 @@ class Evidence:
         return cell_influence(self.confusion)
 
     def influence(self, metric: str) -> Doubles:
-        """What each row does to the metric, (N,): the root of the sum of squares is its standard error, for rows
-        drawn alone.
-        """
+        """What each row does to the metric, (N,); its root sum of squares is the standard error of rows drawn alone."""
         if metric in self.means:
             values = self.means[metric]
             return (values - values.mean()) / len(values)

@@ -1,6 +1,4 @@
-"""Where it works and where it does not: the same metrics for each camera, site or batch, the worst named. It knows
-no model.
-"""
+"""Where it works and where not: metrics for each camera, site or batch, the worst named. It knows no model."""
 
 from dataclasses import dataclass
 from typing import Any

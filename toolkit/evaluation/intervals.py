@@ -71,8 +71,7 @@ def percentile(value: float, replicates: Doubles, confidence: float = 0.95) -> I
 
 
 def bca(value: float, replicates: Doubles, skew: float, confidence: float = 0.95) -> Interval:
-    """Bias-corrected and accelerated bootstrap interval; `skew` is that of the estimate (see `skewness`), 6
-    accelerations.
+    """Bias-corrected and accelerated bootstrap interval; `skew` is that of the estimate, 6 times the acceleration.
 
     Efron (1987), doi:10.1080/01621459.1987.10478410. Replicates that equal the value count half for the bias.
     """
@@ -98,8 +97,7 @@ def _between(value: float, replicates: Doubles, lower: float, upper: float) -> I
 
 
 def score(value: float, error: float, trials: float, z: float, bounds: tuple[float, float] = (0.0, 1.0)) -> Interval:
-    """Wilson's interval with the number of trials that gives this standard error: a score interval for any bounded
-    metric.
+    """Wilson's interval with as many trials as give this standard error: for any metric that has bounds.
 
     Stays within the bounds, widens towards them on the side where the truth may be, and is Wilson's own for a plain
     proportion. Where the standard error is 0 because nothing was wrong, `trials` stands behind the value, so that a

@@ -1,6 +1,4 @@
-"""Letters for contestants: who cannot be told apart from whom, in one column of a table. It knows names and verdicts
-only.
-"""
+"""Letters for contestants: who cannot be told apart from whom. It knows names and verdicts only."""
 
 from collections.abc import Iterable, Mapping
 from typing import Protocol

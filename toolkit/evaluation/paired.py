@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from toolkit.errors import InputError
-from toolkit.evaluation.checks import check_level
+from toolkit.evaluation.checks import check_level, check_method
 from toolkit.evaluation.design import Design, check_design, skewness, standard_error
 from toolkit.evaluation.intervals import Interval, bca, percentile, skewed
 from toolkit.evaluation.precision import double_precision
@@ -24,9 +24,7 @@ CANNOT_TELL = "cannot tell"
 
 @dataclass(frozen=True)
 class Pair:
-    """Accuracy of `a` minus accuracy of `b` on the same rows, and what that proves about these two fitted
-    contestants.
-    """
+    """Accuracy of `a` minus accuracy of `b` on the same rows, and what that proves about these two as fitted."""
 
     a: str
     b: str
@@ -93,8 +91,7 @@ def compare_pairs(
     seed: int = 0,
     design: Design | None = None,
 ) -> tuple[Pair, ...]:
-    """Compare the accuracy of all pairs of contestants, by name, on the same labels (N,); each has probabilities (N,
-    K).
+    """Compare the accuracy of all pairs of contestants: labels (N,), and probabilities (N, K) by name.
 
     The verdict is the exact McNemar test's, with Holm's adjustment over all pairs, so that among equals a false
     verdict comes at most once in 1 / (1 - confidence) such families. The interval of the difference is Tango's
@@ -104,6 +101,7 @@ def compare_pairs(
     InputError for arrays that do not belong together.
     """
     check_level(confidence, resamples)
+    check_method(method)
     rows = read_together(labels, probabilities)
     settings = _Settings(confidence, method, resamples, seed, check_design(design, len(np.asarray(labels))))
     pairs = [_pair(a, b, rows[a].correct, rows[b].correct, settings) for a, b in combinations(rows, 2)]
@@ -173,9 +171,7 @@ def _pair(a: str, b: str, correct_a: NDArray[np.bool_], correct_b: NDArray[np.bo
 
 
 def _difference(lead: NDArray[np.float64], only_a: int, only_b: int, settings: _Settings) -> Interval:
-    """The accuracy difference with its interval, from each row's lead (N,): 1 where only a was right, -1 where only
-    b was.
-    """
+    """The accuracy difference with its interval; lead (N,) is 1 where only a was right, -1 where only b was."""
     design, confidence, rows = settings.design, settings.confidence, len(lead)
     value = (only_a - only_b) / rows
     if settings.method == "score" and (design.simple or not lead.any()):
@@ -191,9 +187,7 @@ def _difference(lead: NDArray[np.float64], only_a: int, only_b: int, settings: _
 
 @double_precision
 def cochran_q(labels: Any, probabilities: Mapping[str, Any]) -> tuple[float, float]:
-    """Cochran's Q over all contestants on the same labels (N,), and its p: is any of them right more often than
-    another?
-    """
+    """Cochran's Q over all contestants on the same labels (N,), and its p: are they equally often right?"""
     rows = read_together(labels, probabilities)
     if len(rows) < 2:
         raise InputError(f"Expected at least two contestants. Received: {len(rows)}.")

@@ -25,9 +25,7 @@ def _double() -> AbstractContextManager[Any]:
 
 
 def double_precision(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
-    """Let `function` use float64 and int64 tensors under every backend, without changing the setting for anybody
-    else.
-    """
+    """Let `function` use float64 and int64 tensors under every backend, and leave the setting as it was."""
 
     @wraps(function)
     def wrapper(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
@@ -57,9 +55,7 @@ def order_keys(probabilities: NDArray[np.floating[Any]]) -> NDArray[np.signedint
 
 
 def last_of_ties(ordered: NDArray[Any]) -> NDArray[np.int64]:
-    """Where each run of equal values in an ordered array (N,) ends, int64 (T,): no threshold can part the rows of a
-    run.
-    """
+    """Where each run of equal values in an ordered array (N,) ends, int64 (T,): no threshold can part a run."""
     return np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True))
 
 

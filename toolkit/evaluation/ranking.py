@@ -17,15 +17,11 @@ Doubles = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Ranking:
-    """Areas of each class, NaN where the class has no row or no other class has, and the rows' influence on their
-    mean.
-    """
+    """Areas of each class, NaN where it has no row or all rows, and what each row does to their macro average."""
 
     roc_auc: Doubles  # (K,)
     average_precision: Doubles  # (K,)
-    roc_auc_influence: (
-        Doubles | None
-    )  # (N,), sums to 0; sqrt(sum of squares) is the standard error of the macro average
+    roc_auc_influence: Doubles | None  # (N,), sums to 0; its root sum of squares is the macro average's standard error
     average_precision_influence: Doubles | None  # (N,), likewise
 
 
@@ -36,12 +32,12 @@ def macro(values: Doubles) -> float:
 
 
 def rank_classes(labels: Labels, probabilities: Probabilities, influence: bool = True) -> Ranking:
-    """Labels (N,) and probabilities (N, K) -> the areas of every class; ties count half for the ROC, as one
-    threshold for both.
+    """Labels (N,) and probabilities (N, K) -> the areas of every class.
 
-    ROC AUC is the Mann-Whitney statistic, average precision the step-wise sum of scikit-learn (no interpolation). The
-    influence values are the infinitesimal jackknife; for the ROC they are DeLong's structural components
-    (doi:10.2307/2531595), here added up over classes, so that the correlation between classes is counted.
+    ROC AUC is the Mann-Whitney statistic, ties half; average precision the step-wise sum of scikit-learn, ties as one
+    threshold, without interpolation. The influence values are the infinitesimal jackknife; for the ROC they are
+    DeLong's structural components (doi:10.2307/2531595), here added up over classes, so that the correlation between
+    classes is counted.
     """
     rows, classes = probabilities.shape
     support = np.bincount(labels, minlength=classes)
@@ -83,38 +79,32 @@ def _sorted_columns(probabilities: Probabilities) -> Iterator[tuple[int, Any, An
 
 def _one_class(scores: Any, ordered: Any, positive: NDArray[np.bool_], influence: bool) -> tuple[Any, ...]:
     """ROC AUC, average precision and the influence (N,) of each row on either, for the scores (N,) of one class."""
-    rows, positives = len(scores), int(positive.sum())
-    negatives = rows - positives
-    thresholds = _padded(np.sort(scores[positive]))  # a few shapes only, or JAX would compile for each class
+    rows, mine = len(scores), np.flatnonzero(positive)
+    mine = mine[np.argsort(scores[mine])]
+    positives, negatives = len(mine), rows - len(mine)
+    thresholds = _padded(scores[mine])  # a few shapes only, or JAX would compile for each class
     real = to_double(np.arange(len(thresholds)) < positives)
     own = ops.convert_to_tensor(thresholds)
-    below = _count(ordered, own, "left")
-    not_above = _count(ordered, own, "right")
-    own_below = _count(own, own, "left")
-    own_not_above = ops.minimum(_count(own, own, "right"), float(positives))
-    others_below, others_tied = below - own_below, not_above - below - (own_not_above - own_below)
-    area = ops.sum(real * (others_below + 0.5 * others_tied)) / (positives * negatives)
-    hits, taken = positives - own_below, ops.maximum(rows - below, 1.0)  # at or above each threshold
-    precision = real * hits / taken
+    below, up_to = _count(ordered, own, "left"), _count(ordered, own, "right")
+    own_below, own_up_to = _count(own, own, "left"), ops.minimum(_count(own, own, "right"), float(positives))
+    beaten = (below - own_below + up_to - own_up_to) / 2  # negatives below each positive, ties half
+    area = ops.sum(real * beaten) / (positives * negatives)
+    taken = ops.maximum(rows - below, 1.0)  # rows at or above each positive
+    precision = real * (positives - own_below) / taken
     average = ops.sum(precision) / positives
     if not influence:
         return float(area), float(average)
     column = ops.convert_to_tensor(scores)
-    up_to = ops.cast(ops.minimum(ops.searchsorted(own, column, side="right"), positives), "int32")
-    under = ops.cast(ops.minimum(ops.searchsorted(own, column, side="left"), positives), "int32")
-    mine = to_double(positive)
-    rank = 0.5 * (ops.cast(up_to, "float64") + ops.cast(under, "float64"))  # positives below the row, ties half
-    everyone = 0.5 * (_count(ordered, column, "left") + _count(ordered, column, "right"))
-    as_positive = (everyone - rank) / negatives - area
-    as_negative = 1 - rank / positives - area
-    auc_influence = mine * as_positive / positives + (1 - mine) * as_negative / negatives
-    zero = ops.zeros((1,), dtype="float64")
-    gain = ops.concatenate([zero, ops.cumsum(real / taken)])
-    loss = ops.concatenate([zero, ops.cumsum(precision / taken)])
-    at_row = ops.take(precision, ops.maximum(up_to - 1, 0))
-    own_part = mine * (at_row - average + ops.take(gain, up_to))
-    precision_influence = (own_part - ops.take(loss, up_to)) / positives
-    return float(area), float(average), to_numpy(auc_influence), to_numpy(precision_influence)
+    under, within = (ops.minimum(ops.searchsorted(own, column, side=side), positives) for side in ("left", "right"))
+    within = ops.cast(within, "int32")
+    won = 1 - (ops.cast(under, "float64") + ops.cast(within, "float64")) / (2 * positives)
+    auc_influence = np.array(to_numpy((won - area) / negatives))
+    auc_influence[mine] = to_numpy((beaten / negatives - area) / positives)[:positives]
+    gain, loss = (ops.pad(ops.cumsum(real * value), [[1, 0]]) for value in (1 / taken, precision / taken))
+    precision_influence = np.array(to_numpy(-ops.take(loss, within) / positives))
+    gained = ops.take(gain, ops.cast(own_up_to, "int32"))
+    precision_influence[mine] += to_numpy((precision - average + gained) / positives)[:positives]
+    return float(area), float(average), auc_influence, precision_influence
 
 
 def _count(ordered: Any, values: Any, side: str) -> Any:

@@ -1,6 +1,4 @@
-"""Two recipes over seeds and splits: would one win again? Scores of repeated runs in, numbers out; it knows no model
-and no row.
-"""
+"""Two recipes over seeds and splits: would one win again? It knows the scores of runs, no model and no row."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,9 +18,7 @@ Doubles = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class RecipePair:
-    """Mean score of recipe `a` minus that of recipe `b` over the same J runs, and what that says about a run to
-    come.
-    """
+    """Mean score of recipe `a` minus that of recipe `b` over the same J runs, and what it says of a run to come."""
 
     a: str
     b: str
@@ -53,8 +49,7 @@ def compare_recipes(
     equivalence: float = 0.01,
     confidence: float = 0.95,
 ) -> tuple[RecipePair, ...]:
-    """Compare all pairs of recipes by the scores of J runs each, run j of every recipe on the same split j; higher
-    is better.
+    """Compare all pairs of recipes by J scores each, score j of every recipe from the same split; higher is better.
 
     Runs share training rows, so their differences are not independent, and a plain t test finds too much. The
     variance is corrected by test_rows / train_rows of a split: Nadeau and Bengio (2003),
@@ -81,9 +76,7 @@ def compare_recipes(
 
 
 def corrected_t(differences: Doubles, ratio: float) -> tuple[float, float, float]:
-    """Differences of J runs (J,) and test rows over train rows -> t, its two-sided p, and the standard error of the
-    mean.
-    """
+    """Differences of J runs (J,), test rows over train rows -> t, two-sided p, and standard error of the mean."""
     runs = len(differences)
     mean = float(differences.mean())
     error = float(np.sqrt((1 / runs + ratio) * differences.var(ddof=1)))

@@ -17,9 +17,7 @@ CELLS = 1024  # values are resampled in so many cells where more of them differ 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows brought together to U units that are drawn as one, with what a unit adds to each of F totals, as a sparse
-    table.
-    """
+    """Rows brought together to U units that are drawn as one, and what a unit adds to each of F totals, sparsely."""
 
     multiplicity: Labels  # int64 (U,), how many draws of the original sample fell on the unit
     stratum: Labels  # int64 (U,), draws stay within their stratum
@@ -109,7 +107,7 @@ def draws(
 ) -> Iterator[NDArray[np.int64]]:
     """How often each unit occurs in the resamples, int64 (B, U) at a time, drawn stratum by stratum."""
     members = [np.flatnonzero(stratum == index) for index in range(int(stratum.max()) + 1)]
-    step = max(1, BLOCK // max(len(multiplicity), int(multiplicity.sum()) if len(multiplicity) > 512 else 0))
+    step = max(1, BLOCK // (int(multiplicity.sum()) if _row_by_row(multiplicity) else len(multiplicity)))
     for start in range(0, resamples, step):
         size = min(step, resamples - start)
         counts = np.empty((size, len(multiplicity)), dtype=np.int64)
@@ -118,10 +116,15 @@ def draws(
         yield counts
 
 
+def _row_by_row(multiplicity: Labels) -> bool:
+    """Whether picking rows is cheaper than drawing a binomial for each unit, which costs about as much as 8 picks."""
+    return len(multiplicity) > 512 and int(multiplicity.sum()) <= 8 * len(multiplicity)
+
+
 def _draw(multiplicity: Labels, size: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Multinomial counts (size, U): row by row where hardly any rows are alike, else unit by unit."""
+    """Multinomial counts (size, U)."""
     units, rows = len(multiplicity), int(multiplicity.sum())
-    if rows > 8 * units or units <= 512:  # a binomial costs about as much as 8 picks
+    if not _row_by_row(multiplicity):
         return rng.multinomial(rows, multiplicity / rows, size=size)
     owner = np.repeat(np.arange(units, dtype=np.int32), multiplicity)
     picks = owner[rng.integers(0, rows, size=(size, rows), dtype=np.uint32)]

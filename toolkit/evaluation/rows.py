@@ -1,6 +1,4 @@
-"""One pass over the rows of the test set: all that the metrics need of each row, in blocks of bounded memory. It
-averages nothing.
-"""
+"""One pass over the rows: all that the metrics need of each, in blocks of bounded memory. It averages nothing."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -42,9 +40,7 @@ class Rows:
 
 
 def read_rows(labels: Any, probabilities: Any) -> Rows:
-    """Check labels (N,) and probabilities (N, K) and go once over them. Raises InputError for what they should not
-    be.
-    """
+    """Check labels (N,) and probabilities (N, K) and go once over them. Raises InputError."""
     epsilon, tolerance = smallest_probability(probabilities), sum_tolerance(probabilities)
     labels, probabilities = check_arrays(labels, probabilities)
     rows, classes = probabilities.shape
@@ -72,9 +68,7 @@ def read_probabilities(probabilities: Any) -> Probabilities:
 
 
 def _read_block(labels: Labels, probabilities: Probabilities) -> list[NDArray[Any]]:
-    """For one block of rows: prediction, largest, true class's probability, sum of squares, rank, sum, smallest (one
-    value).
-    """
+    """Of one block: prediction, largest, true class's probability, squares' sum, rank, sum, smallest (one value)."""
     tensor = ops.convert_to_tensor(probabilities)
     columns = ops.convert_to_tensor(labels.astype(np.int32))[:, None]
     true = ops.take_along_axis(tensor, columns, axis=1)

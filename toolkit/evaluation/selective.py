@@ -1,6 +1,4 @@
-"""Answering only when sure: what is left wrong when the least sure rows are handed to somebody else. It knows no
-model.
-"""
+"""Answering only when sure: what is still wrong when the least sure rows get no answer. It knows no model."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -47,8 +45,8 @@ class RiskCoverage:
 
     @property
     def area(self) -> float:
-        """The area under the curve, AURC: the mean risk over all coverages. Geifman et al. (ICLR 2019); lower is
-        better.
+        """The area under the curve, AURC: the mean risk over all coverages, lower is better. Geifman et al. (ICLR
+        2019).
         """
         return float(np.sum(self.risk * np.diff(self.answered, prepend=0)) / self.rows)
 

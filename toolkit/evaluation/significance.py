@@ -1,6 +1,4 @@
-"""Tests of whether contestants differ on the same rows, from counts and p values. It knows no probabilities and no
-model.
-"""
+"""Tests of whether contestants differ on the same rows. It knows counts and p values, no probabilities."""
 
 import math
 from collections.abc import Sequence
@@ -16,8 +14,7 @@ Doubles = NDArray[np.float64]
 
 
 def mcnemar(only_a: int, only_b: int, mid: bool = False) -> float:
-    """Exact two-sided p of McNemar's test: of the rows that only one of two got right, either is as likely. McNemar
-    (1947).
+    """Exact two-sided p of McNemar's test (1947): rows that only one of two got right are as likely either one's.
 
     With `mid`, half the probability of what was seen is taken off either tail: less cautious, and hardly ever too bold,
     though not guaranteed. Fagerland, Lydersen and Laake (2013), doi:10.1186/1471-2288-13-91.
@@ -61,16 +58,15 @@ def tango(only_a: int, only_b: int, rows: int, confidence: float = 0.95) -> Inte
         deviation = sign * (only_a - only_b - rows * difference)
         return z * math.sqrt(max(rows * (2 * rare + difference * (1 - difference)), 0.0)) - deviation
 
-    almost = 1 - 1e-12
-    low = -1.0 if value <= -almost or excess(-almost, 1) >= 0 else float(brentq(excess, -almost, value, args=(1,)))
-    high = 1.0 if value >= almost or excess(almost, -1) >= 0 else float(brentq(excess, value, almost, args=(-1,)))
+    almost = 1 - 1e-9  # at -1 and 1 themselves the score is 0 / 0
+    inside = min(max(value, -almost), almost)
+    low = -1.0 if excess(-almost, 1) >= 0 else float(brentq(excess, -almost, inside, args=(1,)))
+    high = 1.0 if excess(almost, -1) >= 0 else float(brentq(excess, inside, almost, args=(-1,)))
     return Interval(value, min(low, value), max(high, value))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """The p values adjusted for being looked at together, in the order given: Holm (1979),
-    www.jstor.org/stable/4615733.
-    """
+    """The p values, in the order given, adjusted for being looked at together: Holm (1979)."""
     order = np.argsort(p_values, kind="stable")
     adjusted = np.asarray(p_values, dtype=np.float64)[order] * np.arange(len(order), 0, -1)
     result = np.empty(len(order))
@@ -79,8 +75,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def smallest_difference(disputed: int, rows: int, level: float = 0.05) -> float:
-    """The smallest accuracy difference that the exact McNemar test calls significant with so many rows in dispute,
-    0..1.
+    """The smallest accuracy difference that the exact McNemar test calls significant with so many rows in dispute.
 
     Where so few are in dispute that not even all of them on one side would do, it is the smallest number that would,
     all on one side; infinity where the test set has not even that many rows.
@@ -112,8 +107,7 @@ def cochran(correct: NDArray[np.bool_]) -> tuple[float, float]:
 
 
 def bootstrap_p(value: float, replicates: Doubles, skew: float | None) -> float:
-    """Two-sided p of a difference `value` being none: 1 less the confidence at which its bootstrap interval just
-    holds 0.
+    """Two-sided p of a difference: 1 less the confidence at which its bootstrap interval just holds 0.
 
     With `skew` the BCa interval (Efron and Tibshirani 1993, section 15.4), without it the percentile interval. No
     smaller than twice one in (replicates + 1), as nothing rarer can be seen.

@@ -36,8 +36,8 @@ class TemperatureScaling:
 def fit_temperature(labels: Any, probabilities: Any) -> float:
     """The temperature that makes the log loss of validation rows (N,), (N, K) smallest. Guo et al. (ICML 2017).
 
-    From 0.02 to 50; the end of that range where nothing is wrong, or nothing right. Fit on validation rows, never on
-    test rows.
+    From 0.02, where nothing is wrong, to 50, where nothing is right; 1 where no other is better. Fit on validation
+    rows, never on test rows.
     """
     rows = read_rows(labels, probabilities)
 
