@@ -26,6 +26,10 @@ ImageSize = Annotated[int | None, typer.Option(help="Bring every image to this m
 Seed = Annotated[int, typer.Option(help="Same seed, same splits, same fits, same intervals.")]
 Cache = Annotated[Path | None, typer.Option(help="Folder where decoded images are kept. [the user's cache folder]")]
 Confidence = Annotated[float, typer.Option(help="Of the intervals.", min=0.5, max=0.999)]
+Weights = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME=PATH", help="Weights that a backbone begins with; none: from scratch. [imagenet]"),
+]
 Resamples = Annotated[int, typer.Option(help="Bootstrap resamples behind the intervals.", min=100)]
 
 
@@ -70,10 +74,17 @@ def list_() -> None:
 
     from toolkit.catalogue import CATALOGUE
 
-    table = Table("contestant", "side", "what it is")
+    table, families = Table("contestant", "side", "what it is"), Table("family", "backbones")
+    backbones: dict[str, list[str]] = {}
     for name, entry in CATALOGUE.items():
-        table.add_row(name, entry.side, entry.summary)
-    Console().print(table)
+        if entry.backbone:
+            backbones.setdefault(name.rstrip("0123456789").split("_")[0].rstrip("0123456789"), []).append(name)
+        else:
+            table.add_row(name, entry.side, entry.summary)
+    for family, members in backbones.items():
+        families.add_row(family, ", ".join(members))
+    console = Console()
+    console.print(table, "Backbones with ImageNet's weights, or --weights NAME=PATH, or NAME=none:", families)
 
 
 @app.command()
@@ -98,6 +109,7 @@ def compare(
     ] = "together",
     cache: Cache = None,
     epochs: Annotated[int | None, typer.Option(help="At most so many epochs for each network.", min=1)] = None,
+    weights: Weights = None,
     tune: Annotated[
         int | None, typer.Option(help="First search each contestant's settings for so many trials.")
     ] = None,
@@ -113,13 +125,14 @@ def compare(
     """The duel: fit every contestant on the same rows, judge all of them on the same test rows."""
     from rich.console import Console
 
-    from toolkit.catalogue import DEFAULTS, check_names, contestants, space
+    from toolkit.catalogue import DEFAULTS, check_names, contestants, space, weights_of
     from toolkit.tuning import Budget, tune_all
     from toolkit.tuning.together import account, chosen_before
 
     sys.path.insert(0, "")  # for module:function of the folder one stands in
     chosen = tuple(names or DEFAULTS)
     check_names(chosen)
+    begun = weights_of(weights or [], chosen)
     values, tuning = chosen_before(found or [], chosen)
     tunes = tune is not None or tune_seconds is not None
     if tunes:
@@ -140,7 +153,10 @@ def compare(
     recipe = Recipe(epochs=epochs) if epochs else Recipe()
     folder = out or Path("runs") / (Path(data).resolve().stem if Path(data).exists() else data.replace(":", "_"))
     if tunes:
-        spaces = {name: space(name, dataset.image_shape, seed=seed, recipe=recipe) for name in chosen}
+        spaces = {
+            name: space(name, dataset.image_shape, seed=seed, recipe=recipe, weights=begun.get(name, "imagenet"))
+            for name in chosen
+        }
         with bar("Tuning", None) as advance:
             searches = tune_all(
                 spaces, dataset, out=folder, trials=tune, seconds=tune_seconds, settings=Settings(seed=seed),
@@ -151,7 +167,7 @@ def compare(
     command = shlex.join(["touchstone", *sys.argv[1:]])
 
     def duel(seed: int, dataset: Any, folder: Path) -> Any:
-        fighters = contestants(chosen, dataset.image_shape, seed=seed, recipe=recipe, values=values)
+        fighters = contestants(chosen, dataset.image_shape, seed=seed, recipe=recipe, values=values, weights=begun)
         told: dict[str, Any] = {"confidence": confidence, "resamples": resamples, "command": command, "tuning": tuning}
         return run_duel(fighters, dataset, out=folder, seed=seed, **told)
 
@@ -195,6 +211,7 @@ def tune(
     folds: Annotated[int, typer.Option(help="Folds of the rows but the test's; 0: the validation rows.")] = 0,
     fix: Annotated[list[str] | None, typer.Option("--set", help="batch_size=64: do not vary it.")] = None,
     within: Annotated[list[str] | None, typer.Option("--range", help="learning_rate=1e-4:1e-2: vary less.")] = None,
+    weights: Weights = None,
     workers: Annotated[int, typer.Option(help="Processes that run trials side by side.", min=1)] = 1,
     epochs: Annotated[int | None, typer.Option(help="At most so many epochs for each network.", min=1)] = None,
     image_size: ImageSize = None,
@@ -206,7 +223,7 @@ def tune(
     from rich.console import Console
     from rich.live import Live
 
-    from toolkit.catalogue import check_names, space
+    from toolkit.catalogue import check_names, space, weights_of
     from toolkit.tuning import Budget, Settings
     from toolkit.tuning import tune as search
     from toolkit.tuning.settings import fixed_values, ranges
@@ -214,6 +231,7 @@ def tune(
     sys.path.insert(0, "")  # for module:function of the folder one stands in
     if ":" not in name:
         check_names([name])
+    begun = weights_of(weights or [], [name]).get(name, "imagenet")
     trials = 40 if trials is None and seconds is None else trials
     Budget(trials, seconds)
     settings = Settings(objective, method, seed, folds, first, fixed_values(fix or []), ranges(within or []))
@@ -223,7 +241,7 @@ def tune(
     _wake_keras()
     from toolkit.training import Recipe
 
-    function = space(name, dataset.image_shape, seed=seed, recipe=Recipe(epochs=epochs))
+    function = space(name, dataset.image_shape, seed=seed, recipe=Recipe(epochs=epochs), weights=begun)
     folder = out or Path("runs") / f"tune_{name.replace(':', '.')}"
     console = Console()
     with Live(console=console, transient=True, auto_refresh=False) as live:
