@@ -110,9 +110,10 @@ def calibration_error(
 ) -> CalibrationError:
     """Expected calibration error of the prediction: labels (N,), probabilities (N, K). Naeini et al. (AAAI 2015).
 
-    Its bias is that of the sum of |gap + noise| over the bins, noise taken as normal and the gap without it as the
-    root of gap squared less variance. The interval is the value less its bias, give or take the noise, and holds the
-    value. See `expected_calibration_error` for the value alone.
+    Noise in the bins makes their gaps larger on average. By how much depends on the gaps without noise: `bias` takes
+    for them the root of gap squared less variance. The interval reaches down from the value less that bias, and up from
+    the value less the smaller bias that the gaps as seen would have. See `expected_calibration_error` for the value
+    alone.
     """
     rows = read_rows(labels, probabilities)
     design = check_design(design, len(rows.labels))
@@ -145,23 +146,29 @@ def classwise_calibration_error(
 
 
 def error_of_bins(binned: Sequence[Bins], rows: int, z: float) -> CalibrationError:
-    """The calibration error of one or more binned scores over the same N rows."""
-    errors = [_one_error(bins, rows) for bins in binned]
-    value, bias, if_calibrated, noise = (float(mean) for mean in np.mean(errors, axis=0))
-    centre = max(value - bias, 0.0)
-    high = min(1.0, max(value, centre + z * noise))
-    return CalibrationError(value, max(0.0, centre - z * noise), high, bias, if_calibrated)
+    """The calibration error of one or more binned scores over the same N rows, z standard errors to either side."""
+    gaps = [np.abs(bins.hits - bins.score) / rows for bins in binned]
+    noises = [np.sqrt(bins.variance) / rows for bins in binned]
+    value = _mean_sum(gaps)
+    shrunk = [np.sqrt(np.maximum(gap**2 - noise**2, 0)) for gap, noise in zip(gaps, noises, strict=True)]
+    most = _mean_sum([_bias(gap, noise) for gap, noise in zip(shrunk, noises, strict=True)])
+    least = _mean_sum([_bias(gap, noise) for gap, noise in zip(gaps, noises, strict=True)])
+    reach = z * float(np.mean([np.sqrt(np.sum(noise**2)) for noise in noises]))
+    if_calibrated = _mean_sum([np.sqrt(2 / math.pi * bins.expected) / rows for bins in binned])
+    low, high = max(0.0, value - most - reach), min(1.0, max(value, value - least + reach))
+    return CalibrationError(value, low, high, most, if_calibrated)
 
 
-def _one_error(bins: Bins, rows: int) -> tuple[float, float, float, float]:
-    """ECE, its bias, its value under calibration and its standard error, of one binned score."""
-    gap, noise = np.abs(bins.hits - bins.score) / rows, np.sqrt(bins.variance) / rows
-    true_gap = np.sqrt(np.maximum(gap**2 - noise**2, 0))
-    ratio = true_gap / np.where(noise > 0, noise, 1)
-    seen = noise * math.sqrt(2 / math.pi) * np.exp(-(ratio**2) / 2) + true_gap * (1 - 2 * norm.cdf(-ratio))
-    bias = np.where(noise > 0, seen - true_gap, 0.0)
-    calibrated = np.sqrt(2 / math.pi * bins.expected) / rows
-    return float(gap.sum()), float(bias.sum()), float(calibrated.sum()), float(np.sqrt(np.sum(noise**2)))
+def _mean_sum(parts: Sequence[Doubles]) -> float:
+    """Sums over the bins of each score, and their mean over the scores."""
+    return float(np.mean([np.sum(part) for part in parts]))
+
+
+def _bias(gap: Doubles, noise: Doubles) -> Doubles:
+    """By how much normal noise of this standard error raises the size of a gap on average; none without noise."""
+    ratio = gap / np.where(noise > 0, noise, 1)
+    seen = noise * math.sqrt(2 / math.pi) * np.exp(-(ratio**2) / 2) + gap * (1 - 2 * norm.cdf(-ratio))
+    return np.where(noise > 0, seen - gap, 0.0)
 
 
 def expected_calibration_error(confidence: Doubles, correct: NDArray[np.bool_], bins: int = BINS) -> float:

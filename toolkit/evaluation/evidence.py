@@ -4,13 +4,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from keras import ops
 from numpy.typing import NDArray
 
 from toolkit.errors import unknown
 from toolkit.evaluation.calibration import expected_calibration_error
 from toolkit.evaluation.confusion import CONFUSION_METRICS, confusion_matrix, confusion_metrics
-from toolkit.evaluation.precision import to_double, to_numpy
+from toolkit.evaluation.precision import blocks, to_double, to_numpy
 from toolkit.evaluation.ranking import Ranking, macro, rank_classes
 from toolkit.evaluation.rows import Rows
 
@@ -52,17 +51,24 @@ class Evidence:
         return metric_values(self, self.ranking)
 
     @cached_property
-    def cells(self) -> dict[str, Doubles]:
-        """For each metric of the confusion matrix what one row more in a cell does to it, (K, K)."""
-        return cell_influence(self.confusion)
+    def slopes(self) -> dict[str, Doubles]:
+        """For each metric of the confusion matrix what a hit, a label and a prediction more of a class do, (3, K)."""
+        return slopes(self.confusion)
 
     def influence(self, metric: str) -> Doubles:
-        """What each row does to the metric, (N,); its root sum of squares is the standard error of rows drawn alone."""
+        """What each row does to the metric, (N,); its root sum of squares is the standard error of rows drawn alone.
+
+        The infinitesimal jackknife: Jaeckel (1972), Efron (1982).
+        """
         if metric in self.means:
             values = self.means[metric]
             return (values - values.mean()) / len(values)
         if metric in CONFUSION_METRICS:
-            return self.cells[metric][self.rows.labels, self.rows.predicted]
+            hit, label, prediction = self.slopes[metric]
+            values = (
+                label[self.rows.labels] + prediction[self.rows.predicted] + hit[self.rows.labels] * self.rows.correct
+            )
+            return values - values.mean()
         if metric in AREAS:
             return np.asarray(getattr(self.ranking, f"{metric}_influence"))
         raise unknown("metric", metric, [*self.means, *CONFUSION_METRICS, *AREAS])
@@ -79,25 +85,20 @@ def metric_values(evidence: Evidence, ranking: Ranking) -> dict[str, float]:
     return values | means | {"ece": ece} | areas
 
 
-def cell_influence(confusion: NDArray[np.int64]) -> dict[str, Doubles]:
-    """int64 (K, K) -> for each of CONFUSION_METRICS the infinitesimal jackknife of its cells, (K, K); Jaeckel (1972).
+def slopes(confusion: NDArray[np.int64]) -> dict[str, Doubles]:
+    """int64 (K, K) -> for each of CONFUSION_METRICS what a hit, a label and a prediction more of each class do, (3, K).
 
-    The metrics are functions of 3 K totals (hits, row sums, column sums); each total is moved a little, and a cell
-    does what the totals do that it adds to. Cells of classes that do not occur are meaningless, and hold no row.
+    The metrics are functions of those 3 K totals; each is moved by a small part of a row. For classes that do not
+    occur the slopes are meaningless, and no row asks for them.
     """
-    classes, rows = len(confusion), confusion.sum()
+    classes = len(confusion)
     margins = [to_double(part) for part in (np.diagonal(confusion), confusion.sum(axis=1), confusion.sum(axis=0))]
-    still = {name: to_numpy(value) for name, value in confusion_metrics(*margins).items()}
-    step = STEP * ops.eye(classes, dtype="float64")
-    slopes: dict[str, list[Doubles]] = {name: [] for name in CONFUSION_METRICS}
+    still = {name: float(to_numpy(value)) for name, value in confusion_metrics(*margins).items()}
+    found = {name: np.empty((3, classes)) for name in CONFUSION_METRICS}
     for index in range(3):
-        shape = (classes, classes)
-        moved = [ops.broadcast_to(margin, shape) + (step if at == index else 0.0) for at, margin in enumerate(margins)]
-        for name, value in confusion_metrics(*moved).items():
-            slopes[name].append((to_numpy(value) - still[name]) / STEP)
-    influence = {}
-    for name, (hits, true, predicted) in slopes.items():
-        cell = true[:, None] + predicted[None, :] + np.diag(hits)
-        occupied = np.where(confusion > 0, cell, 0.0)
-        influence[name] = occupied - np.sum(occupied * confusion) / rows
-    return influence
+        for block in blocks(classes, 3 * classes):
+            step = to_double(STEP * np.eye(classes)[block])
+            moved = [margin[None] + (step if at == index else 0 * step) for at, margin in enumerate(margins)]
+            for name, value in confusion_metrics(*moved).items():
+                found[name][index, block] = (to_numpy(value) - still[name]) / STEP
+    return found
