@@ -1,15 +1,29 @@
 """One contract over every contestant of the catalogue: what the duel, and whoever calls it, relies on."""
 
+import pickle
+
 import numpy as np
 import pytest
+import zoo
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.exceptions import NotFittedError
 
 import toolkit
-from toolkit.catalogue import CATALOGUE
+from toolkit.catalogue import CATALOGUE, weights_of
 from toolkit.training import Recipe
 
 QUICK = Recipe(epochs=2, batch_size=16)
+# Every test over the classical side and two networks; one combined test over a small member of each other family.
+THOROUGH = [name for name, entry in CATALOGUE.items() if entry.side == "classical" or name in ("cnn", "resnet20")]
+ONE_EACH = {
+    "vgg11": (16, 16, 1),
+    "inception": (16, 16, 3),
+    "wide_resnet_16_4": (8, 8, 1),
+    "convnext_atto": (16, 16, 3),
+    "vit_tiny": (16, 12, 1),
+    "capsnet": (17, 18, 1),
+    "mobilenet_v2": (32, 32, 1),
+}
 SHAPES = {"grey": (32, 32, 1), "colour": (40, 36, 3)}  # colour is not square and no multiple of a HOG cell
 
 
@@ -36,7 +50,7 @@ def images_and_labels(shape):
     return make_images(shape)
 
 
-@pytest.fixture(scope="module", params=CATALOGUE)
+@pytest.fixture(scope="module", params=THOROUGH)
 def fitted(request, shape, images_and_labels):
     """Name, shape and a classifier that was fitted once; tests that only ask it questions share it."""
     classifier = build(request.param, shape)
@@ -89,14 +103,28 @@ def test_wrong_images_are_refused_with_what_came(fitted, wrong):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ONE_EACH)
+def test_a_network_of_each_family_keeps_the_contract_in_short(name):
+    shape = ONE_EACH[name]
+    images, labels = make_images(shape, rows=12)
+    recipe = Recipe(epochs=1, batch_size=6)
+    classifier = toolkit.contestant(name, shape, recipe=recipe, verbose=False, weights=None)
+    classifier.options = zoo.QUICK.get(name, ({},))[0]  # fewer blocks: compiling is what takes the time
+    answer = classifier.fit(images, labels).predict_proba(images)
+    assert answer.shape == (12, 3)
+    assert_allclose(answer.sum(axis=1), 1, atol=1e-5)  # float32
+    alone = pickle.loads(pickle.dumps(classifier)).predict_proba(images[4:5])
+    assert_allclose(alone, answer[4:5], atol=1e-5)
+
+
 @pytest.mark.parametrize("name", CATALOGUE)
 def test_the_unfitted_says_so(name):
-    images, _ = make_images((32, 32, 1), rows=2)
+    images, _ = make_images((64, 64, 1), rows=2)
     with pytest.raises(NotFittedError):
-        build(name, (32, 32, 1)).predict_proba(images)
+        build(name, (64, 64, 1)).predict_proba(images)
 
 
-@pytest.mark.parametrize("name", CATALOGUE)
+@pytest.mark.parametrize("name", THOROUGH)
 def test_same_seed_same_answer_and_a_refit_forgets(name):
     shape = (32, 32, 1)
     first, second = make_images(shape, seed=3), make_images(shape, seed=4)
@@ -114,7 +142,36 @@ def test_images_too_small_are_refused_before_anything_is_fitted(name):
         build(name, (2, 2, 1))
 
 
-def test_every_deep_contestant_is_a_network():
+def test_every_network_is_a_contestant():
     from toolkit.models import MODELS
 
-    assert {name for name, entry in CATALOGUE.items() if entry.side == "deep"} <= set(MODELS)
+    assert {name for name, entry in CATALOGUE.items() if entry.side == "deep"} == set(MODELS)
+
+
+def test_a_backbone_has_imagenet_s_weights_unless_told_otherwise(tmp_path):
+    shape, path = (64, 64, 3), tmp_path / "small.weights.h5"
+    path.touch()
+    plain, scratch, named = (
+        toolkit.contestant("mobilenet_v2", shape, **given) for given in ({}, {"weights": None}, {"weights": path})
+    )
+    assert plain.options == {"weights": "imagenet"}
+    assert scratch.options == {}
+    assert named.options == {"weights": str(path)}
+    assert toolkit.contestant("cnn", shape).options == {}
+    with pytest.raises(toolkit.InputError, match=r"nowhere.*nothing is"):
+        toolkit.contestant("mobilenet_v2", shape, weights=tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("mobilenet_v2", "NAME=PATH"),
+        ("mobilenet_v2=", "NAME=PATH"),
+        ("mobilnet_v2=a.h5", "Did you mean 'mobilenet_v2'"),
+        ("cnn=a.h5", "Unknown backbone among the contestants 'cnn'"),
+    ],
+)
+def test_weights_are_given_to_a_backbone_that_fights(text, message):
+    assert weights_of(["mobilenet_v2=none"], ["cnn", "mobilenet_v2"]) == {"mobilenet_v2": None}
+    with pytest.raises(toolkit.InputError, match=message):
+        weights_of([text], ["cnn", "mobilenet_v2"])
