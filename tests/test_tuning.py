@@ -134,8 +134,7 @@ def test_other_settings_in_the_same_folder_are_refused(tmp_path):
 
 
 def test_seconds_end_a_search():
-    found = search(trials=None, seconds=1e-9)
-    assert len(found.trials) <= 1 or found.trials[0].elapsed_seconds > 0
+    assert len(search(trials=None, seconds=1e-9).trials) == 1  # none begins after they are over
 
 
 def test_the_watcher_sees_every_trial_begin_and_end():
