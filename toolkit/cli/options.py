@@ -1,0 +1,54 @@
+"""What the commands share: the application, the options of several of them, Keras woken quietly. It runs nothing."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    help="Is the deep model worth it here, how sure are we, and what does it cost?",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+Data = Annotated[str, typer.Argument(metavar="DATA", help="A named set, a folder of images, a table or an .npz file.")]
+ImageSize = Annotated[int | None, typer.Option(help="Bring every image to this many pixels a side.", min=1)]
+Seed = Annotated[int, typer.Option(help="Same seed, same splits, same fits, same intervals.")]
+Cache = Annotated[Path | None, typer.Option(help="Folder where decoded images are kept. [the user's cache folder]")]
+Confidence = Annotated[float, typer.Option(help="Of the intervals.", min=0.5, max=0.999)]
+Weights = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME=PATH", help="Weights that a backbone begins with; none: from scratch. [imagenet]"),
+]
+Resamples = Annotated[int, typer.Option(help="Bootstrap resamples behind the intervals.", min=100)]
+Names = Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Contestants; see `touchstone list`.")]
+Validation = Annotated[float, typer.Option(help="Share of rows for validation, where there is no such part.")]
+Test = Annotated[float, typer.Option(help="Share of rows for the test, where there is no such part.")]
+SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave out files that cannot be read, and list them.")]
+Epochs = Annotated[int | None, typer.Option(help="At most so many epochs for each network.", min=1)]
+Workers = Annotated[int, typer.Option(help="Processes that tune side by side.", min=1)]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def wake_keras() -> None:
+    """Import Keras and TensorFlow without the greetings that TensorFlow's C++ writes past Python to standard error."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        import keras  # noqa: F401
+        import tensorflow  # noqa: F401
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def own_modules() -> None:
+    """Let module:function name a module of the folder one stands in, as `python -m` does."""
+    sys.path.insert(0, "")
