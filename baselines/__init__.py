@@ -8,6 +8,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "hog": ["HOG", "hog_features"],
         "lbp": ["LBP", "lbp_codes", "lbp_features"],
         "features": ["HOGFeatures", "LBPFeatures", "PixelFeatures"],
+        "machines": ["Calibrated", "PairwiseSVM", "SquaredHingeSVM"],
         "svm": ["hog_lbp_svm", "hog_svm", "lbp_svm", "pixels_svm"],
     },
 )

@@ -3,6 +3,7 @@
 `fit` needs no Keras and looks at the shape alone, so one blank image tells early whether a size will do.
 """
 
+import math
 from typing import Any, Self
 
 import numpy as np
@@ -11,6 +12,8 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from baselines.grid import hog_grid, lbp_cell, pair
+
+IMAGES_AT_ONCE = 1024  # that PixelFeatures holds as float32
 
 
 class HOGFeatures(TransformerMixin, BaseEstimator):
@@ -91,21 +94,36 @@ class LBPFeatures(TransformerMixin, BaseEstimator):
 
 
 class PixelFeatures(TransformerMixin, BaseEstimator):
-    """uint8 (N, H, W, C) -> float32 (N, H * W * C), 0..`scale`."""
+    """uint8 (N, H, W, C) -> float32 (N, h * w * C), 0..`scale`: the picture itself.
 
-    def __init__(self, scale: float = 1.0) -> None:
+    Where a side is longer than `longest` pixels, both shrink by the same whole factor, each pixel the mean of a square
+    (what is left over at the bottom and the right is left out). The factor stands in `factor_` after `fit`.
+    """
+
+    def __init__(self, scale: float = 1.0, longest: int | None = None) -> None:
         self.scale = scale
+        self.longest = longest
 
     def fit(self, images: NDArray[np.uint8], labels: Any = None) -> Self:
-        """Remember the shape (H, W, C)."""
-        self.image_shape_ = _checked(images).shape[1:]
+        """Remember the shape (H, W, C) and choose the factor."""
+        shape = _checked(images).shape[1:]
+        factor = 1 if self.longest is None else math.ceil(max(shape[:2]) / self.longest)
+        self.factor_, self.image_shape_ = min(factor, *shape[:2]), shape
         return self
 
     def transform(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """uint8 (N, H, W, C) of the shape seen in `fit` -> float32 (N, H * W * C)."""
+        """uint8 (N, H, W, C) of the shape seen in `fit` -> float32 (N, h * w * C)."""
         check_is_fitted(self)
-        checked = _checked(images, self.image_shape_)
-        return checked.reshape(len(checked), -1) * np.float32(self.scale / 255)
+        images = _checked(images, self.image_shape_)
+        rows, columns = (side // self.factor_ for side in self.image_shape_[:2])
+        pictures = np.empty((len(images), rows * columns * self.image_shape_[2]), np.float32)
+        for start in range(0, len(images), IMAGES_AT_ONCE):
+            block = images[start : start + IMAGES_AT_ONCE, : rows * self.factor_, : columns * self.factor_]
+            squares = block.reshape(len(block), rows, self.factor_, columns, self.factor_, -1)
+            pictures[start : start + IMAGES_AT_ONCE] = squares.mean(axis=(2, 4), dtype=np.float32).reshape(
+                len(block), -1
+            )
+        return pictures * np.float32(self.scale / 255)
 
 
 def _checked(images: Any, expected_shape: tuple[int, ...] | None = None) -> NDArray[np.uint8]:

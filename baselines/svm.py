@@ -1,105 +1,84 @@
-"""Support vector machines on classical features: scikit-learn Pipelines from uint8 images to calibrated probabilities."""
+"""Support vector machines on classical features: scikit-learn Pipelines from uint8 images to calibrated probabilities.
 
-from typing import Any, Self
+Each ends in `baselines.machines.Calibrated`. `kernel="linear"` is one against the rest, `kernel="rbf"` one against one;
+`engine="sklearnex"` gives the latter to scikit-learn-intelex, the extra `fast`.
+"""
 
 import numpy as np
-from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.calibration import CalibratedClassifierCV
-from sklearn.model_selection import StratifiedKFold
+from sklearn.base import BaseEstimator
 from sklearn.pipeline import FeatureUnion, Pipeline
-from sklearn.preprocessing import StandardScaler
-from sklearn.svm import SVC, LinearSVC
-from sklearn.utils.validation import check_is_fitted
+from sklearn.preprocessing import FunctionTransformer
 
 from baselines.features import HOGFeatures, LBPFeatures, PixelFeatures
+from baselines.machines import Calibrated, PairwiseSVM, SquaredHingeSVM
 
 KERNELS = ("linear", "rbf")
+ENGINES = ("sklearn", "sklearnex")
 
 
-class CalibratedSVM(ClassifierMixin, BaseEstimator):
-    """An SVM whose decision values become probabilities by one temperature, learned on out-of-fold training rows.
-
-    After `fit`: `classes_`, and `folds_`, which is `folds` unless the smallest class has fewer rows. `gamma_factor`
-    multiplies gamma "scale", 1 / (D * variance of the features), and so means the same for features of any size.
-    """
-
-    def __init__(
-        self,
-        kernel: str = "linear",
-        C: float = 1.0,
-        gamma: float | str = "scale",
-        folds: int = 3,
-        seed: int = 0,
-        gamma_factor: float = 1.0,
-    ):
-        self.kernel = kernel
-        self.C = C
-        self.gamma = gamma
-        self.folds = folds
-        self.seed = seed
-        self.gamma_factor = gamma_factor
-
-    def fit(self, features: NDArray[np.floating[Any]], labels: NDArray[np.int64]) -> Self:
-        """(N, D) and (N,): at least two classes and two rows of each, or a ValueError."""
-        classes, counts = np.unique(labels, return_counts=True)
-        if len(classes) < 2 or counts.min() < 2:
-            rarest = f"{counts.min()} of class {classes[counts.argmin()]}" if len(classes) else "no rows"
-            raise ValueError(
-                f"Expected at least two classes and two images of each. Received: {len(classes)} classes, {rarest}."
-            )
-        self.folds_ = int(min(self.folds, counts.min()))
-        splitter = StratifiedKFold(self.folds_, shuffle=True, random_state=self.seed)
-        machine = CalibratedClassifierCV(self._machine(features), method="temperature", cv=splitter, ensemble=False)
-        self.machine_ = machine.fit(features, labels)
-        self.classes_ = machine.classes_
-        return self
-
-    def predict_proba(self, features: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
-        """(N, D) -> (N, K), rows sum to 1."""
-        check_is_fitted(self)
-        return self.machine_.predict_proba(features)
-
-    def predict(self, features: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
-        """(N, D) -> the label of the greatest probability, (N,)."""
-        return self.classes_[self.predict_proba(features).argmax(axis=1)]
-
-    def _machine(self, features: NDArray[np.floating[Any]]) -> BaseEstimator:
-        if self.kernel == "linear":
-            return LinearSVC(C=self.C, dual="auto", random_state=self.seed, max_iter=10_000)
-        if self.kernel == "rbf":
-            gamma = self.gamma
-            if gamma == "scale" and self.gamma_factor != 1:
-                gamma = self.gamma_factor / (features.shape[1] * (float(features.var()) or 1.0))
-            return SVC(C=self.C, gamma=gamma, cache_size=1000)
-        raise ValueError(f"Expected kernel as one of {', '.join(KERNELS)}. Received: {self.kernel!r}.")
+def hog_svm(kernel: str = "rbf", C: float = 10.0, engine: str = "sklearn", seed: int = 0) -> Pipeline:
+    """HOG with eight cells along the shorter side and with four, beside the picture itself at 28 pixels."""
+    features = FeatureUnion(
+        [
+            ("fine", HOGFeatures(cells_across=8, transform_sqrt=True, padding=2)),
+            ("coarse", HOGFeatures(cells_across=4, transform_sqrt=True, padding=2)),
+            ("pixels", PixelFeatures(scale=0.4, longest=28)),
+        ]
+    )
+    return _pipeline([("features", features)], kernel, C, engine, seed)
 
 
-def hog_svm(kernel: str = "rbf", C: float = 10.0, seed: int = 0) -> Pipeline:
-    """HOG in two cell sizes + SVM."""
-    union = FeatureUnion([("fine", HOGFeatures(cells_across=8)), ("coarse", HOGFeatures(cells_across=4))])
-    return _pipeline(union, kernel, C, seed)
+def lbp_svm(kernel: str = "rbf", C: float = 10.0, engine: str = "sklearn", seed: int = 0) -> Pipeline:
+    """Histograms of LBP codes at three radii, on a grid and over the whole image, as roots of the shares."""
+    return _pipeline([("features", _patterns()), ("root", _root())], kernel, C, engine, seed)
 
 
-def lbp_svm(kernel: str = "rbf", C: float = 10.0, seed: int = 0) -> Pipeline:
-    """LBP histograms on a grid + SVM."""
-    union = FeatureUnion([
-        ("fine", LBPFeatures(8, 1.0, "nri_uniform", (2, 2))),
-        ("coarse", LBPFeatures(16, 2.0, "uniform", (2, 2))),
-    ])  # fmt: skip
-    return _pipeline(union, kernel, C, seed)
+def hog_lbp_svm(kernel: str = "rbf", C: float = 10.0, engine: str = "sklearn", seed: int = 0) -> Pipeline:
+    """HOG as in `hog_svm` and LBP as in `lbp_svm`, side by side."""
+    patterns = Pipeline([("features", _patterns()), ("root", _root())])
+    features = FeatureUnion([("hog", HOGFeatures(cells_across=8, transform_sqrt=True, padding=2)), ("lbp", patterns)])
+    return _pipeline([("features", features)], kernel, C, engine, seed)
 
 
-def hog_lbp_svm(kernel: str = "rbf", C: float = 10.0, seed: int = 0) -> Pipeline:
-    """HOG and LBP side by side + SVM."""
-    union = FeatureUnion([("hog", HOGFeatures()), ("lbp", LBPFeatures(8, 1.0, "uniform", (4, 4)))])
-    return _pipeline(union, kernel, C, seed)
+def pixels_svm(kernel: str = "rbf", C: float = 10.0, engine: str = "sklearn", seed: int = 0) -> Pipeline:
+    """The picture itself at no more than 64 pixels: what the features must beat."""
+    return _pipeline([("features", PixelFeatures(longest=64))], kernel, C, engine, seed)
 
 
-def pixels_svm(kernel: str = "rbf", C: float = 10.0, seed: int = 0) -> Pipeline:
-    """Raw pixels + SVM: what the features must beat."""
-    return _pipeline(PixelFeatures(), kernel, C, seed)
+def _patterns() -> FeatureUnion:
+    return FeatureUnion(
+        [
+            ("near", LBPFeatures(8, 1.0, "nri_uniform", (4, 4))),
+            ("middle", LBPFeatures(16, 2.0, "uniform", (2, 2))),
+            ("far", LBPFeatures(24, 3.0, "uniform", (1, 1))),
+        ]
+    )
 
 
-def _pipeline(features: BaseEstimator, kernel: str, C: float, seed: int) -> Pipeline:
-    return Pipeline([("features", features), ("scale", StandardScaler()), ("svm", CalibratedSVM(kernel, C, seed=seed))])
+def _root() -> FunctionTransformer:
+    """Inner products of roots of shares compare histograms by Hellinger's distance rather than by their largest bins."""
+    return FunctionTransformer(np.sqrt, feature_names_out="one-to-one")
+
+
+def _pipeline(steps: list[tuple[str, BaseEstimator]], kernel: str, C: float, engine: str, seed: int) -> Pipeline:
+    """The steps that make features, then the machine."""
+    return Pipeline([*steps, ("svm", Calibrated(_machine(kernel, C, engine), seed=seed))])
+
+
+def _machine(kernel: str, C: float, engine: str) -> BaseEstimator:
+    if kernel not in KERNELS:
+        raise ValueError(f"Expected kernel as one of {', '.join(KERNELS)}. Received: {kernel!r}.")
+    if engine not in ENGINES:
+        raise ValueError(f"Expected engine as one of {', '.join(ENGINES)}. Received: {engine!r}.")
+    if engine == "sklearn":
+        return PairwiseSVM(C) if kernel == "rbf" else SquaredHingeSVM(C)
+    if kernel != "rbf":
+        raise ValueError(f"Expected kernel='rbf' with engine='sklearnex', made for no other. Received: {kernel!r}.")
+    try:
+        from sklearnex.svm import SVC
+    except ImportError as error:
+        raise ValueError(
+            "Expected scikit-learn-intelex for engine='sklearnex'. Received: none installed. "
+            "Install it with: pip install 'touchstone-vision[fast]'"
+        ) from error
+    return SVC(C=C, cache_size=1000)
