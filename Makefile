@@ -4,16 +4,19 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c .ci/constraints.txt
 
-.PHONY: compare test test-jax check bench notebooks clean
+.PHONY: compare test test-all test-jax check bench notebooks clean
 
 compare: $(VENV)/.installed  ## the main job: the duel on scikit-learn's digits
 	$(BIN)/touchstone compare digits hog_svm lbp_svm cnn --out runs/digits
 
-test: $(VENV)/.installed-dev  ## every test, on the default backend
+test: $(VENV)/.installed-dev  ## the tests, on the default backend
 	$(BIN)/python -m pytest
 
+test-all: $(VENV)/.installed-dev  ## those too that take minutes for little news
+	$(BIN)/python -m pytest -m ""
+
 test-jax: $(VENV)/.installed-jax  ## the tests marked for it, on the JAX backend
-	KERAS_BACKEND=jax $(BIN)/python -m pytest -m jax
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -m "jax and not thorough"
 
 check: $(VENV)/.installed-dev  ## style and types
 	$(BIN)/ruff check .

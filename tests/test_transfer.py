@@ -78,7 +78,7 @@ def test_pixels_as_the_family_s_own_layers_make_them(name):
     assert_allclose(preprocessed(name, images), INSIDE[name](images.astype(np.float64)), atol=1e-5)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", ["efficientnet_v2_b0", "convnext_tiny", "efficientnet_v2_s"])
 def test_the_documented_layers_are_those_of_keras(name):
     images = pixels((32, 32, 3))
@@ -239,7 +239,7 @@ def take_head(model, path):
 
 
 @real
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.filterwarnings("ignore:Skipping nested container")  # of the reference, which Keras loads itself
 @pytest.mark.parametrize(
     ("name", "side", "file"),
@@ -262,7 +262,7 @@ def test_photographs_are_classified_as_keras_applications_does(name, side, file)
 
 
 @real
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_deit_tiny_takes_keras_hub_s_weights():
     path = DATA / "weights" / "keras_hub_vit_deit_tiny16_224_classifier.weights.h5"
     images, labels = sample(224)

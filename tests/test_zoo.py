@@ -31,7 +31,7 @@ def make_images(shape, rows=32, classes=4, seed=0):
     return images, generator.permutation(np.arange(rows) % classes)
 
 
-FAMILIES = [pytest.param(name, marks=[pytest.mark.slow] if name in DEEPER else []) for name in QUICK]
+FAMILIES = [pytest.param(name, marks=[pytest.mark.thorough] if name in DEEPER else []) for name in QUICK]
 
 
 def built(name, image_shape, classes=4, **options):
