@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Self
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
@@ -17,9 +16,10 @@ from toolkit.classifier import check_images, check_labels
 from toolkit.models import MODELS, check_image_shape, transfer, without_weights
 from toolkit.pipeline import Batches, Subset, balanced_weights
 from toolkit.progress import bar
+from toolkit.training.frozen import fine, train_head, unfreeze
 from toolkit.training.holdout import stratified_holdout
 from toolkit.training.inference import log_softmax, logits
-from toolkit.training.optimizer import optimizer
+from toolkit.training.phase import train
 from toolkit.training.recipe import Recipe
 from toolkit.training.watch import Watch
 
@@ -28,10 +28,13 @@ from toolkit.training.watch import Watch
 class KerasClassifier(BaseEstimator):
     """A network by name, or a function (image_shape, classes, **options) -> keras.Model giving logits, and a recipe.
 
+    With the option `weights` a new head is trained on the frozen backbone, and then, if the recipe says `unfreeze`, its
+    last layers; without, everything at once.
+
     After `fit`: `classes_` (K,), the sorted labels; `recipe_`, as it was carried out; `history_`, a list with a value
-    an epoch for `loss`, `accuracy` and, where rows were held back, `holdout_loss` and `holdout_accuracy`;
-    `best_epoch_`, counted from 0, whose weights are kept; `weights_`, NumPy arrays, so that a pickle holds no optimiser
-    and is read under any Keras backend.
+    an epoch for `loss`, `accuracy` and, where rows were held back, `holdout_loss` and `holdout_accuracy`, and of
+    pretrained networks `phase`, 1 or 2; `best_epoch_`, counted from 0, whose weights are kept; `weights_`, NumPy
+    arrays, so that a pickle holds no optimiser and is read under any Keras backend.
     """
 
     model: str | Callable[..., Any]
@@ -50,51 +53,50 @@ class KerasClassifier(BaseEstimator):
         images = check_images(images)
         classes, encoded = np.unique(check_labels(labels, len(images)), return_inverse=True)
         image_shape = (images.shape[1], images.shape[2], images.shape[3])
-        weights, watch = self._train(images, encoded, image_shape)
+        weights, watch, recipe = self._train(images, encoded, image_shape)
         gc.collect()  # a Keras model is full of circles: without this, several trainings' worth of memory piles up
         self.classes_, self.image_shape_, self.weights_, self._network = classes, image_shape, weights, None
-        self.recipe_, self.history_, self.best_epoch_ = watch.recipe, watch.history, watch.best_epoch
+        self.recipe_, self.history_, self.best_epoch_ = recipe, watch.history, watch.best_epoch
         return self
 
     def _train(
         self, images: NDArray[np.uint8], labels: NDArray[np.int64], image_shape: tuple[int, int, int]
-    ) -> tuple[list[NDArray[np.float32]], Watch]:
-        """Weights of the best epoch, and what was seen on the way; labels are 0..K-1."""
-        train, held = stratified_holdout(labels, self.recipe.holdout, self.seed)
-        recipe = self.recipe.for_rows(len(train))
+    ) -> tuple[list[NDArray[np.float32]], Watch, Recipe]:
+        """Weights of the best epoch, what was seen on the way, and the recipe as carried out; labels are 0..K-1."""
+        rows, held = stratified_holdout(labels, self.recipe.holdout, self.seed)
+        recipe = self.recipe.for_rows(len(rows))
         network = self._build(image_shape, int(labels.max()) + 1)
         batches = Batches(
-            Subset(images, train),
-            labels[train],
+            Subset(images, rows),
+            labels[rows],
             recipe.batch_size,
             recipe.augment,
             seed=self.seed,
-            class_weight=balanced_weights(labels[train]) if recipe.class_weight else None,
+            class_weight=balanced_weights(labels[rows]) if recipe.class_weight else None,
             sampling="balanced" if recipe.sampling == "balanced" else "once",
         )
-        steps = batches.steps * (recipe.epochs or 1)
-        network.compile(
-            optimizer(recipe, steps),
-            keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.label_smoothing),
-            metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
-            steps_per_execution=_steps_at_once(batches),
-            jit_compile=keras.backend.backend() == "jax",  # XLA slows convolutions on a CPU
-        )
-        with bar(network.name, steps, self.verbose) as advance:
-            watch = Watch(recipe, Subset(images, held), labels[held], advance)
-            dataset = batches.dataset(lambda: watch.epoch)
-            network.fit(dataset, epochs=recipe.epochs, verbose=0, callbacks=[watch], shuffle=False)
-        return network.get_weights(), watch
+        head, rates, phase, told, held_back = None, None, 0, recipe, Subset(images, held)
+        if self.options.get("weights") is not None:
+            head = train_head(network, recipe, batches, held_back, labels[held], self.verbose)
+            if not recipe.unfreeze:
+                return network.get_weights(), head, recipe
+            rates, phase, told = unfreeze(network, recipe.unfreeze, recipe.layer_decay), 2, fine(recipe)
+        with bar(network.name, batches.steps * (recipe.epochs or 1), self.verbose) as advance:
+            watch = Watch(told, held_back, labels[held], advance, phase=phase, before=head)
+            source = batches.dataset(lambda: watch.epoch)
+            train(network, source, told, watch, steps=batches.steps, at_once=_steps_at_once(batches), rates=rates)
+        return network.get_weights(), watch, recipe
 
     def predict_proba(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """uint8 (N, H, W, C) as in fit -> probabilities float32 (N, K), columns in the order of `classes_`."""
         if not hasattr(self, "weights_"):
             raise NotFittedError("Expected a fitted classifier. Received: one that has seen no images. Call fit first.")
         images = check_images(images, self.image_shape_)
+        network = self._network or self._build(self.image_shape_, len(self.classes_), fill=False)
         if self._network is None:
-            self._network = self._build(self.image_shape_, len(self.classes_), fill=False)
-            self._network.set_weights(self.weights_)
-        return np.exp(log_softmax(logits(self._network, images))).astype(np.float32)
+            network.set_weights(self.weights_)
+            self._network = network
+        return np.exp(log_softmax(logits(network, images))).astype(np.float32)
 
     def predict(self, images: NDArray[np.uint8]) -> NDArray[np.int64]:
         """uint8 (N, H, W, C) -> the most probable label (N,)."""

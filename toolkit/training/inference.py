@@ -1,5 +1,6 @@
 """A network's answers for many images, in batches of bounded memory. It knows no labels."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -12,21 +13,25 @@ ROWS = 512
 
 
 def logits(network: Any, images: Images) -> NDArray[np.float32]:
-    """uint8 (N, H, W, C) -> float32 (N, K).
+    """uint8 (N, H, W, C), or features float32 (N, D) for a head, -> the network's output float32 (N, K).
 
     The last batch is filled up with black images to the size of the others, or, where it is the only one, to a power
     of two: a new shape would have the network traced or compiled again.
     """
-    count, height, width, _ = images.shape
-    size = _power_of_two_up_to(min(ROWS, max(1, PIXELS // (height * width))))
-    size = min(size, 1 << max(0, count - 1).bit_length())
+    count = images.shape[0]
+    size = min(rows_at_once(images.shape), 1 << max(0, count - 1).bit_length())
     parts = []
     for start in range(0, count, size):
         batch = np.asarray(images[np.arange(start, min(start + size, count))])
         missing = size - len(batch)
-        filled = np.pad(batch, ((0, missing), (0, 0), (0, 0), (0, 0))) if missing else batch
+        filled = np.pad(batch, ((0, missing), *[(0, 0)] * (batch.ndim - 1))) if missing else batch
         parts.append(np.asarray(network.predict_on_batch(filled), np.float32)[: len(batch)])
     return np.concatenate(parts) if parts else np.zeros((0, network.output_shape[-1]), np.float32)
+
+
+def rows_at_once(shape: tuple[int, ...]) -> int:
+    """Rows of a batch from arrays (N, H, W, C) or (N, D): a power of two."""
+    return _power_of_two_up_to(min(ROWS, max(1, PIXELS // math.prod(shape[1:3]))))
 
 
 def log_softmax(values: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -7,14 +7,32 @@ from keras import ops
 
 from toolkit.training.recipe import Recipe
 
+Rates = dict[str, float]  # a weight's path -> factor of its learning rate
 
-def optimizer(recipe: Recipe, steps: int) -> Any:
-    """A Keras optimiser for a training of `steps` steps; weight decay is decoupled and spares biases and norms."""
+
+def optimizer(recipe: Recipe, steps: int, rates: Rates | None = None) -> Any:
+    """A Keras optimiser for a training of `steps` steps; weight decay is decoupled and spares biases and norms.
+
+    Weights in `rates` move at that factor of the learning rate; their decay goes by the rate itself.
+    """
     rate = LearningRate(recipe.schedule, recipe.learning_rate, steps, round(recipe.warmup * steps))
     made = _OPTIMIZERS[recipe.optimizer](learning_rate=rate, weight_decay=recipe.weight_decay or None)
     if recipe.weight_decay:
         made.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    if rates:
+        _slow_down(made, rates)
     return made
+
+
+def _slow_down(made: Any, rates: Rates) -> None:
+    """Have the optimiser's own step see a learning rate for each weight; a factor on gradients Adam would undo."""
+    plain = made.update_step
+
+    def update_step(gradient: Any, variable: Any, learning_rate: Any) -> None:
+        weight = made._trainable_variables[made._get_variable_index(variable)]
+        plain(gradient, variable, learning_rate * rates.get(weight.path, 1.0))
+
+    made.update_step = update_step
 
 
 def _momentum(**settings: Any) -> Any:

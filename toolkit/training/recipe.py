@@ -36,6 +36,11 @@ class Recipe:
         0.1  # share of the training rows, of each class, that choose the best epoch; 0: the last epoch is kept
     )
     patience: int = 10  # epochs without a better hold-out loss before the training ends
+    # Of networks with pretrained weights: first their head on frozen features, then their last layers, 20 times slower
+    frozen_epochs: int | None = None  # of the head, at most; None: as `epochs`
+    passes: int = 1  # through the frozen backbone; 1: the images as they are, more: each time augmented anew
+    unfreeze: float = 0.0  # share of the backbone's layers that move in the second phase; 0: there is none
+    layer_decay: float = 0.1  # learning rate of the lowest layer that moves, by the head's; geometric between
 
     def __post_init__(self) -> None:
         if not isinstance(self.augment, str):
@@ -49,7 +54,7 @@ class Recipe:
 
     def _check_number(self, name: str, low: float, high: float) -> None:
         value, whole = getattr(self, name), name in _WHOLE
-        if value is None and name == "epochs":
+        if value is None and name in ("epochs", "frozen_epochs"):
             return
         number = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
         if not number or not low <= value <= high:
@@ -93,7 +98,7 @@ _CHOICES: dict[str, tuple[str | None, ...]] = {
     "sampling": ("once", "balanced"),
 }
 
-_WHOLE = ("epochs", "batch_size", "patience")
+_WHOLE = ("epochs", "batch_size", "patience", "frozen_epochs", "passes")
 _RANGES: dict[str, tuple[float, float]] = {
     "epochs": (1, 100_000),
     "batch_size": (1, 1_000_000),
@@ -103,4 +108,8 @@ _RANGES: dict[str, tuple[float, float]] = {
     "label_smoothing": (0, 0.99),
     "holdout": (0, 0.9),
     "patience": (1, 100_000),
+    "frozen_epochs": (1, 100_000),
+    "passes": (1, 1_000),
+    "unfreeze": (0, 1),
+    "layer_decay": (0, 1),
 }

@@ -17,14 +17,35 @@ from toolkit.training.recipe import Recipe
 class Watch(keras.callbacks.Callback):
     """Measures the hold-out after each epoch, keeps the best epoch's weights, stops `patience` epochs after it."""
 
-    def __init__(self, recipe: Recipe, images: Images, labels: NDArray[np.int64], advance: Advance) -> None:
-        """Hold-out images uint8 (M, H, W, C) and labels (M,), M may be 0; `advance` is the bar, counting steps."""
+    def __init__(
+        self,
+        recipe: Recipe,
+        images: Images,
+        labels: NDArray[np.int64],
+        advance: Advance,
+        *,
+        phase: int = 0,
+        before: "Watch | None" = None,
+    ) -> None:
+        """Hold-out images uint8 (M, H, W, C), or what else the network takes, and labels (M,), M may be 0.
+
+        `advance` is the bar, counting steps. A training in phases has a number for each, and the watch of the phase
+        `before`, whose history goes on and whose best epoch stays so until there is a better one.
+        """
         super().__init__()
         self.recipe, self.images, self.labels, self.advance = recipe, images, labels, advance
-        self.history: dict[str, list[float]] = {}
-        self.epoch = 0  # the one that is running
-        self.best_epoch, self.best_weights = -1, None
+        self.phase = phase
+        self.history: dict[str, list[float]] = before.history if before else {}
+        self.epoch = 0  # the one that is running, in this phase
+        self.best_epoch: int = before.best_epoch if before else -1
+        self.best_weights: list[NDArray[np.float32]] | None = None
+        self._earlier = len(self.history.get("loss", []))
         self._step, self._note = 0, ""
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Remember what the phase before has reached."""
+        if self.best_epoch >= 0 and len(self.labels):
+            self.best_weights = self.model.get_weights()
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Start counting steps anew."""
@@ -50,13 +71,16 @@ class Watch(keras.callbacks.Callback):
             values["holdout_loss"] = -float(chances[np.arange(len(self.labels)), self.labels].mean())
             values["holdout_accuracy"] = float((chances.argmax(axis=1) == self.labels).mean())
             self._note = f" validation {values['holdout_accuracy']:.3f}"
+        if self.phase:
+            values["phase"] = float(self.phase)
         for name, value in values.items():
             self.history.setdefault(name, []).append(value)
+        place = self._earlier + epoch
         if not len(self.labels):
-            self.best_epoch = epoch
+            self.best_epoch = place
         elif self.best_epoch < 0 or values["holdout_loss"] < self.history["holdout_loss"][self.best_epoch]:
-            self.best_epoch, self.best_weights = epoch, self.model.get_weights()
-        elif epoch - self.best_epoch >= self.recipe.patience:
+            self.best_epoch, self.best_weights = place, self.model.get_weights()
+        elif place - max(self.best_epoch, self._earlier - 1) >= self.recipe.patience:
             self.model.stop_training = True
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
