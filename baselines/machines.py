@@ -5,6 +5,7 @@ They know features, labels and nothing of images. All are scikit-learn estimator
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from itertools import combinations
 from typing import Any, Self
 
@@ -21,6 +22,7 @@ Floats = NDArray[np.floating[Any]]
 
 ROWS = 2048  # whose kernel with all support vectors is held at a time
 PAIR_ROWS = 20_000  # of two classes, whose kernel of 3.2 GB still fits
+OWN_BYTES = 2 * 2**30  # for the kernels inside single classes, each of which all its pairs use
 CACHE_MEGABYTES = 200  # of LIBSVM
 STEEPNESS = 3.0  # of a duel's chance; 2 and 5 gave slightly worse probabilities and accuracy
 
@@ -74,18 +76,18 @@ class SquaredHingeSVM(ClassifierMixin, BaseEstimator):
 
 
 class PairwiseSVM(ClassifierMixin, BaseEstimator):
-    """The RBF kernel's SVM, one class against one as in `sklearn.svm.SVC`, whose answer it gives in a fraction of the time.
+    """The RBF kernel's SVM, one class against one: the machines of `sklearn.svm.SVC` in a fraction of the time.
 
-    LIBSVM solves each pair of classes; its kernel comes from one matrix product a pair, and pairs run on all cores.
-    A pair of more than `PAIR_ROWS` rows would not fit into memory: there LIBSVM computes the kernel by itself.
-    gamma=None takes 1 / (D variance), as `SVC(gamma="scale")` does. After `fit`: `classes_`, `gamma_`,
+    LIBSVM solves each pair of classes; its kernel comes from matrix products, pairs run on all cores. A pair of more
+    than `PAIR_ROWS` rows would not fit into memory: there LIBSVM computes the kernel by itself. gamma=None takes
+    `gamma_factor` / (D variance), with 1 what `SVC(gamma="scale")` takes. After `fit`: `classes_`, `gamma_`,
     `support_vectors_` (S, D), `dual_coef_` (S, pairs), `intercept_` (pairs,).
     """
 
     def __init__(self, C: float = 1.0, gamma: float | None = None, gamma_factor: float = 1.0) -> None:
         self.C = C
         self.gamma = gamma
-        self.gamma_factor = gamma_factor  # times 1 / (D variance), which means the same for features of any size
+        self.gamma_factor = gamma_factor
 
     def fit(self, features: Floats, labels: NDArray[np.integer[Any]]) -> Self:
         """(N, D) and (N,) of at least two classes."""
@@ -95,14 +97,23 @@ class PairwiseSVM(ClassifierMixin, BaseEstimator):
         scale = 1 / (features.shape[1] * max(variance, 1e-12))
         self.gamma_ = self.gamma if self.gamma is not None else self.gamma_factor * scale
         rows = [np.flatnonzero(labels == label) for label in self.classes_]
+        vectors = [features[own] for own in rows]
         pairs = list(combinations(range(len(rows)), 2))
         coefficients = np.zeros((len(features), len(pairs)))
         self.intercept_ = np.zeros(len(pairs))
 
+        @lru_cache(maxsize=max(2, OWN_BYTES // (4 * max(map(len, rows)) ** 2)))
+        def own_kernel(place: int) -> Floats:
+            return _rbf(vectors[place], vectors[place], self.gamma_)
+
         def solve(column: int) -> None:
-            first, second = (rows[place] for place in pairs[column])
-            machine, both = self._machine(features, first, second)
-            coefficients[both[machine.support_], column] = machine.dual_coef_[0]
+            first, second = pairs[column]
+            if len(rows[first]) + len(rows[second]) > PAIR_ROWS:
+                machine = self._by_vectors(vectors[first], vectors[second])
+            else:
+                between = _rbf(vectors[first], vectors[second], self.gamma_)
+                machine = self._by_kernel(own_kernel(first), between, own_kernel(second))
+            coefficients[np.concatenate([rows[first], rows[second]])[machine.support_], column] = machine.dual_coef_[0]
             self.intercept_[column] = machine.intercept_[0]
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -130,15 +141,16 @@ class PairwiseSVM(ClassifierMixin, BaseEstimator):
         """(N, D) -> labels (N,)."""
         return _choose(self.classes_, self.decision_function(features))
 
-    def _machine(self, features: Floats, first: Any, second: Any) -> tuple[SVC, NDArray[np.intp]]:
-        """LIBSVM's answer for two classes, given their rows, and these rows in its order."""
-        both = np.concatenate([first, second])
-        signs = np.repeat([0, 1], [len(first), len(second)])
-        vectors = features[both]
-        if len(both) > PAIR_ROWS:
-            return SVC(C=self.C, gamma=self.gamma_, cache_size=CACHE_MEGABYTES).fit(vectors, signs), both
-        kernel = _rbf(vectors, vectors, self.gamma_).astype(np.float64)  # LIBSVM reads nothing else
-        return SVC(C=self.C, kernel="precomputed", cache_size=CACHE_MEGABYTES).fit(kernel, signs), both
+    def _by_kernel(self, first: Floats, between: Floats, second: Floats) -> SVC:
+        """LIBSVM's answer for two classes from their kernels: (n, n), (n, m) and (m, m)."""
+        n, m = between.shape
+        kernel = np.empty((n + m, n + m))  # LIBSVM reads float64 alone
+        kernel[:n, :n], kernel[:n, n:], kernel[n:, :n], kernel[n:, n:] = first, between, between.T, second
+        return SVC(C=self.C, kernel="precomputed", cache_size=CACHE_MEGABYTES).fit(kernel, np.repeat([0, 1], [n, m]))
+
+    def _by_vectors(self, first: Floats, second: Floats) -> SVC:
+        machine = SVC(C=self.C, gamma=self.gamma_, cache_size=CACHE_MEGABYTES)
+        return machine.fit(np.concatenate([first, second]), np.repeat([0, 1], [len(first), len(second)]))
 
 
 def _rbf(rows: Floats, vectors: Floats, gamma: float) -> Floats:

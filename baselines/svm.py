@@ -56,7 +56,7 @@ def _patterns() -> FeatureUnion:
 
 
 def _root() -> FunctionTransformer:
-    """Inner products of roots of shares compare histograms by Hellinger's distance rather than by their largest bins."""
+    """Roots of shares are compared by Hellinger's distance, in which the largest bins do not drown the others."""
     return FunctionTransformer(np.sqrt, feature_names_out="one-to-one")
 
 
