@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
-BLOCK = 1 << 22  # elements held at once by anything that works in blocks: 16 MB of float32, 32 MB of float64
+BLOCK = 1 << 20  # elements held at once by anything that works in blocks: 8 MB of float64
 
 
 def _double() -> AbstractContextManager[Any]:
