@@ -136,7 +136,9 @@ def test_same_seed_same_answer_and_a_refit_forgets(name):
     assert np.abs(reversed_classes - fresh).max() > 0.01
 
 
-@pytest.mark.parametrize("name", CATALOGUE)
+@pytest.mark.parametrize(
+    "name", [name for name in CATALOGUE if name != "pixels_svm"]
+)  # pixels do for images of any size
 def test_images_too_small_are_refused_before_anything_is_fitted(name):
     with pytest.raises(toolkit.InputError, match=r"(?i)expected|at least"):
         build(name, (2, 2, 1))
