@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from toolkit.evaluation.confusion import CONFUSION_METRICS, confusion_metrics
 from toolkit.evaluation.design import Design
 from toolkit.evaluation.evidence import AREAS, Evidence
-from toolkit.evaluation.precision import last_of_ties, order_keys, to_double, to_numpy
+from toolkit.evaluation.precision import last_of_ties, order_keys, round_up, to_double, to_numpy
 from toolkit.evaluation.resampling import confusion_table, draws, resample, resample_mean
 from toolkit.evaluation.rows import Rows
 
@@ -72,7 +72,7 @@ def area_replicates(rows: Sequence[Rows], design: Design, resamples: int, seed: 
     multiplicity = np.ones(design.units, dtype=np.int64)
     found: list[dict[str, list[Doubles]]] = [{name: [] for name in AREAS} for _ in rows]
     for counts in draws(multiplicity, design.unit_stratum, resamples, rng):
-        drawn = np.ascontiguousarray(counts.T, dtype=np.float32)  # exact: no row is drawn 2**24 times
+        drawn = np.ascontiguousarray(counts.T, dtype=np.float32)  # sums are exact up to 2**24 rows
         weights = ops.convert_to_tensor(drawn if design.cluster is None else drawn[design.cluster])
         for replicates, one in zip(found, rows, strict=True):
             for name, values in zip(AREAS, _weighted_areas(one, weights), strict=True):
@@ -91,8 +91,8 @@ def _weighted_areas(rows: Rows, weights: Any) -> tuple[Doubles, Doubles]:
             continue
         ends = last_of_ties(keys[order])
         run = np.searchsorted(ends, positive)  # of rows that tie, for each positive row
-        last = last_of_ties(run)
-        run = run[last]
+        last = _padded(last_of_ties(run))  # what is padded gains nothing
+        run, positive = run[last], _padded(positive)
         ordered = ops.take(weights, ops.convert_to_tensor(order), axis=0)
         taken = ops.pad(ops.cumsum(ordered, axis=0), [[1, 0], [0, 0]])
         hits = ops.pad(ops.cumsum(ops.take(ordered, ops.convert_to_tensor(positive), axis=0), axis=0), [[1, 0], [0, 0]])
@@ -102,10 +102,10 @@ def _weighted_areas(rows: Rows, weights: Any) -> tuple[Doubles, Doubles]:
         hits_before = ops.pad(hits_after[:-1], [[1, 0], [0, 0]])
         gained, positives = hits_after - hits_before, hits_after[-1]
         negatives = ops.cast(taken[-1], "float64") - positives
-        worse = (
-            negatives - (before - hits_before + after - hits_after) / 2
-        )  # negatives below a run, half of those in it
-        area = ops.sum(gained * worse, axis=0) / ops.maximum(positives * negatives, 1.0)
+        above = (
+            before - hits_before + after - hits_after
+        ) / 2  # negatives above a run of ties, and half of those in it
+        area = ops.sum(gained * (negatives - above), axis=0) / ops.maximum(positives * negatives, 1.0)
         precision = ops.sum(gained * hits_after / ops.maximum(after, 1.0), axis=0) / ops.maximum(positives, 1.0)
         valid = to_numpy(ops.logical_and(positives > 0, negatives > 0))
         sums += np.where(valid, np.stack([to_numpy(area), to_numpy(precision)]), 0.0)
@@ -113,6 +113,11 @@ def _weighted_areas(rows: Rows, weights: Any) -> tuple[Doubles, Doubles]:
     with np.errstate(invalid="ignore"):
         means = sums / defined
     return means[0], means[1]
+
+
+def _padded(index: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The index with its last entry repeated up to the next power of two."""
+    return np.pad(index, (0, round_up(len(index)) - len(index)), mode="edge")
 
 
 def _rows(tensor: Any, index: NDArray[np.int64]) -> Any:

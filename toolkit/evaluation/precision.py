@@ -54,6 +54,11 @@ def order_keys(probabilities: NDArray[np.floating[Any]]) -> NDArray[np.signedint
     return np.abs(probabilities).view(np.int32 if probabilities.dtype.itemsize == 4 else np.int64)  # -0.0 is 0
 
 
+def round_up(count: int) -> int:
+    """The next power of two: arrays of few different lengths only, or JAX would compile for each class."""
+    return 1 << (count - 1).bit_length()
+
+
 def last_of_ties(ordered: NDArray[Any]) -> NDArray[np.int64]:
     """Where each run of equal values in an ordered array (N,) ends, int64 (T,): no threshold can part a run."""
     return np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True))

@@ -10,7 +10,7 @@ from keras import ops
 from numpy.typing import NDArray
 
 from toolkit.evaluation.checks import Labels, Probabilities
-from toolkit.evaluation.precision import BLOCK, order_keys, to_double, to_numpy
+from toolkit.evaluation.precision import BLOCK, order_keys, round_up, to_double, to_numpy
 
 Doubles = NDArray[np.float64]
 
@@ -82,7 +82,7 @@ def _one_class(scores: Any, ordered: Any, positive: NDArray[np.bool_], influence
     rows, mine = len(scores), np.flatnonzero(positive)
     mine = mine[np.argsort(scores[mine])]
     positives, negatives = len(mine), rows - len(mine)
-    thresholds = _padded(scores[mine])  # a few shapes only, or JAX would compile for each class
+    thresholds = _padded(scores[mine])
     real = to_double(np.arange(len(thresholds)) < positives)
     own = ops.convert_to_tensor(thresholds)
     below, up_to = _count(ordered, own, "left"), _count(ordered, own, "right")
@@ -114,6 +114,5 @@ def _count(ordered: Any, values: Any, side: str) -> Any:
 
 def _padded(thresholds: NDArray[Any]) -> NDArray[Any]:
     """The thresholds followed by the largest integer up to the next power of two."""
-    size = 1 << (len(thresholds) - 1).bit_length()
     largest = np.iinfo(thresholds.dtype).max
-    return np.pad(thresholds, (0, size - len(thresholds)), constant_values=largest)
+    return np.pad(thresholds, (0, round_up(len(thresholds)) - len(thresholds)), constant_values=largest)
