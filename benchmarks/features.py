@@ -3,7 +3,7 @@
     python benchmarks/features.py [--sizes 28 64 128 224] [--rounds 7]
 
 Images are crops of photographs in scikit-image's wheel. Every round times each contestant once; the table shows the
-best round of each, in microseconds an image, and the ratio of the best rounds with the range over the rounds. LBP counts
+Images are crops of photographs in the wheel of scikit-image. Every round times each contestant once; the table holds
 the codes (8, 1) uniform into a 4 x 4 grid of histograms, scikit-image makes the codes alone.
 """
 
