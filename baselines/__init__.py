@@ -9,6 +9,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "lbp": ["LBP", "lbp_codes", "lbp_features"],
         "features": ["HOGFeatures", "LBPFeatures", "PixelFeatures"],
         "machines": ["Calibrated", "PairwiseSVM", "SquaredHingeSVM"],
-        "svm": ["hog_lbp_svm", "hog_svm", "lbp_svm", "pixels_svm"],
+        "svm": ["hog_lbp_svm", "hog_svm", "hog_svm_best", "lbp_svm", "pixels_svm"],
     },
 )

@@ -94,15 +94,16 @@ class LBPFeatures(TransformerMixin, BaseEstimator):
 
 
 class PixelFeatures(TransformerMixin, BaseEstimator):
-    """uint8 (N, H, W, C) -> float32 (N, h * w * C), 0..`scale`: the picture itself.
+    """uint8 (N, H, W, C) -> float32 (N, h * w * C), 0..`scale`: the picture itself, or the roots of its levels.
 
     Where a side is longer than `longest` pixels, both shrink by the same whole factor, each pixel the mean of a square
     (what is left over at the bottom and the right is left out). The factor stands in `factor_` after `fit`.
     """
 
-    def __init__(self, scale: float = 1.0, longest: int | None = None) -> None:
+    def __init__(self, scale: float = 1.0, longest: int | None = None, transform_sqrt: bool = False) -> None:
         self.scale = scale
         self.longest = longest
+        self.transform_sqrt = transform_sqrt
 
     def fit(self, images: NDArray[np.uint8], labels: Any = None) -> Self:
         """Remember the shape (H, W, C) and choose the factor."""
@@ -120,10 +121,13 @@ class PixelFeatures(TransformerMixin, BaseEstimator):
         for start in range(0, len(images), IMAGES_AT_ONCE):
             block = images[start : start + IMAGES_AT_ONCE, : rows * self.factor_, : columns * self.factor_]
             squares = block.reshape(len(block), rows, self.factor_, columns, self.factor_, -1)
-            pictures[start : start + IMAGES_AT_ONCE] = squares.mean(axis=(2, 4), dtype=np.float32).reshape(
-                len(block), -1
-            )
-        return pictures * np.float32(self.scale / 255)
+            means = squares.mean(axis=(2, 4), dtype=np.float32)
+            pictures[start : start + IMAGES_AT_ONCE] = means.reshape(len(block), -1)
+        pictures /= 255
+        if self.transform_sqrt:
+            np.sqrt(pictures, out=pictures)
+        pictures *= self.scale
+        return pictures
 
 
 def _checked(images: Any, expected_shape: tuple[int, ...] | None = None) -> NDArray[np.uint8]:

@@ -1,0 +1,78 @@
+"""The machines: LIBSVM's and LIBLINEAR's answers by another road, and temperatures learned on rows held out."""
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+from sklearn.metrics import log_loss
+from sklearn.svm import SVC, LinearSVC
+
+from baselines import machines
+from baselines.machines import Calibrated, PairwiseSVM, SquaredHingeSVM
+
+DIGITS = load_digits()
+PIXELS, LABELS = (DIGITS.data / 16).astype(np.float32), DIGITS.target
+
+
+@pytest.mark.parametrize("pair_rows", [20_000, 100], ids=["kernels by product", "kernels by LIBSVM"])
+def test_pairs_decide_as_in_scikit_learns_svc(monkeypatch, pair_rows):
+    monkeypatch.setattr(machines, "PAIR_ROWS", pair_rows)
+    ours = PairwiseSVM(C=10).fit(PIXELS[:900], LABELS[:900])
+    theirs = SVC(C=10, decision_function_shape="ovo").fit(PIXELS[:900], LABELS[:900])
+    kernel = machines._rbf(PIXELS[900:].astype(float), ours.support_vectors_.astype(float), ours.gamma_)
+    values = kernel @ ours.dual_coef_ + ours.intercept_
+    np.testing.assert_allclose(-values, theirs.decision_function(PIXELS[900:]), atol=5e-3)  # both stop within 1e-3
+    assert np.mean(ours.predict(PIXELS[900:]) == theirs.predict(PIXELS[900:])) > 0.98  # votes against chances
+
+
+def test_two_classes_decide_as_in_scikit_learns_svc():
+    rows = LABELS < 2
+    ours, theirs = (machine.fit(PIXELS[rows], LABELS[rows]) for machine in (PairwiseSVM(C=10), SVC(C=10)))
+    np.testing.assert_allclose(ours.decision_function(PIXELS), theirs.decision_function(PIXELS), atol=5e-3)
+    np.testing.assert_array_equal(ours.predict(PIXELS), theirs.predict(PIXELS))
+
+
+def test_gamma_factor_multiplies_the_scale():
+    scale = SVC().fit(PIXELS[:50], LABELS[:50])._gamma
+    assert PairwiseSVM().fit(PIXELS[:50], LABELS[:50]).gamma_ == pytest.approx(scale, rel=1e-5)
+    assert PairwiseSVM(gamma_factor=3).fit(PIXELS[:50], LABELS[:50]).gamma_ == pytest.approx(3 * scale, rel=1e-5)
+    assert PairwiseSVM(gamma=0.5, gamma_factor=3).fit(PIXELS[:50], LABELS[:50]).gamma_ == 0.5
+
+
+@pytest.mark.parametrize("classes", [2, 10])
+def test_squared_hinge_is_liblinears(classes):
+    rows = classes > LABELS
+    ours = SquaredHingeSVM(C=0.1, tolerance=1e-9).fit(PIXELS[rows], LABELS[rows])
+    # so large a scale leaves LIBLINEAR's intercept all but free, as ours is
+    theirs = LinearSVC(C=0.1, dual=False, intercept_scaling=100, tol=1e-6).fit(PIXELS[rows], LABELS[rows])
+    np.testing.assert_allclose(ours.decision_function(PIXELS), theirs.decision_function(PIXELS), atol=2e-2)
+    np.testing.assert_array_equal(ours.predict(PIXELS[rows]), theirs.predict(PIXELS[rows]))
+
+
+@pytest.mark.parametrize("machine", [PairwiseSVM(C=10), SquaredHingeSVM(C=0.1), SVC(C=10)], ids=repr)
+def test_calibration_lowers_the_loss_on_rows_never_seen(machine):
+    calibrated = Calibrated(machine).fit(PIXELS[:900], LABELS[:900])
+    probabilities = calibrated.predict_proba(PIXELS[900:])
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-12)
+    scores = calibrated.machine_.calibrated_classifiers_[0].estimator.decision_function(PIXELS[900:])
+    losses = []
+    for temperature in (0.1, 1 / 0.1):  # ten times colder and hotter
+        powers = np.power(probabilities, temperature)
+        losses.append(log_loss(LABELS[900:], powers / powers.sum(axis=1, keepdims=True)))
+    assert log_loss(LABELS[900:], probabilities) < min(losses)
+    np.testing.assert_array_equal(scores.argmax(axis=1), probabilities.argmax(axis=1))
+
+
+@pytest.mark.parametrize(("smallest", "folds"), [(2, 2), (3, 3), (50, 3)])
+def test_folds_are_bounded_by_the_smallest_class(smallest, folds):
+    rows = np.concatenate([np.flatnonzero(LABELS == 0)[:60], np.flatnonzero(LABELS == 1)[:smallest]])
+    calibrated = Calibrated(PairwiseSVM(C=10)).fit(PIXELS[rows], LABELS[rows])
+    assert calibrated.folds_ == folds
+    assert calibrated.predict_proba(PIXELS).shape == (len(PIXELS), 2)
+
+
+def test_refuses_a_class_of_one_row_and_one_class():
+    rows = np.append(np.flatnonzero(LABELS == 0)[:60], np.flatnonzero(LABELS == 7)[0])
+    with pytest.raises(ValueError, match=r"two images or more of each class\. Received: one of class 7"):
+        Calibrated(PairwiseSVM()).fit(PIXELS[rows], LABELS[rows])
+    with pytest.raises(ValueError, match=r"at least two classes\. Received: 1"):
+        Calibrated(PairwiseSVM()).fit(PIXELS[rows[:-1]], LABELS[rows[:-1]])
