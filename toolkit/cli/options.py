@@ -43,7 +43,9 @@ def wake_keras() -> None:
         with open(os.devnull, "wb") as nowhere:
             os.dup2(nowhere.fileno(), 2)
         import keras  # noqa: F401
-        import tensorflow  # noqa: F401
+        import tensorflow
+
+        tensorflow.config.list_physical_devices()  # so that it looks for a GPU now
     finally:
         os.dup2(kept, 2)
         os.close(kept)

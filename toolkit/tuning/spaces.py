@@ -103,7 +103,7 @@ def _hog(hp: Any, path: str) -> Values:
         f"{path}__cells_per_block": (block, block),
         f"{path}__block_norm": hp.Choice("hog_norm", ["L2-Hys", "L2", "L1-sqrt"]),
         f"{path}__padding": hp.Choice("hog_padding", [0, 2, 4], default=2),
-        f"{path}__transform_sqrt": hp.Boolean("hog_square_root", default=False),
+        f"{path}__transform_sqrt": hp.Boolean("hog_square_root", default=True),
     }
 
 
