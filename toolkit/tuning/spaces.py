@@ -95,6 +95,10 @@ def _hog_one(hp: Any) -> Values:
     return _hog(hp, "features__hog")
 
 
+def _hog_fine(hp: Any) -> Values:
+    return _hog(hp, "features__fine")
+
+
 def _hog(hp: Any, path: str) -> Values:
     block = hp.Choice("hog_block", [1, 2], default=2)
     return {
@@ -133,6 +137,7 @@ def _lbp_beside(hp: Any) -> Values:
 
 FEATURES: dict[str, tuple[Callable[[Any], Values], ...]] = {
     "hog_svm": (_hog_pair,),
+    "hog_svm_best": (_hog_fine,),
     "lbp_svm": (_lbp_alone,),
     "hog_lbp_svm": (_hog_one, _lbp_beside),
 }
