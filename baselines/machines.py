@@ -17,10 +17,12 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.model_selection import StratifiedKFold
 from sklearn.svm import SVC
 from sklearn.utils.validation import check_is_fitted
+from threadpoolctl import threadpool_limits
 
 Floats = NDArray[np.floating[Any]]
 
 ROWS = 2048  # whose kernel with all support vectors is held at a time
+SMALL = 2**24  # values of features; below, threads of a matrix product wait for one another longer than they work
 PAIR_ROWS = 20_000  # of two classes, whose kernel of 3.2 GB still fits
 OWN_BYTES = 2 * 2**30  # for the kernels inside single classes, each of which all its pairs use
 CACHE_MEGABYTES = 200  # of LIBSVM
@@ -59,7 +61,8 @@ class SquaredHingeSVM(ClassifierMixin, BaseEstimator):
             return float(value), gradient.ravel()
 
         options = {"maxiter": self.max_iter, "ftol": self.tolerance, "gtol": 0.0}
-        solution = minimize(objective, np.zeros(shape).ravel(), jac=True, method="L-BFGS-B", options=options)
+        with threadpool_limits(1 if features.size < SMALL else None, "blas"):
+            solution = minimize(objective, np.zeros(shape).ravel(), jac=True, method="L-BFGS-B", options=options)
         weights = solution.x.reshape(shape)
         self.coef_, self.intercept_, self.n_iter_ = weights[:-1].T.copy(), weights[-1].copy(), int(solution.nit)
         return self
@@ -116,7 +119,7 @@ class PairwiseSVM(ClassifierMixin, BaseEstimator):
             coefficients[np.concatenate([rows[first], rows[second]])[machine.support_], column] = machine.dual_coef_[0]
             self.intercept_[column] = machine.intercept_[0]
 
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        with threadpool_limits(1, "blas"), ThreadPoolExecutor(os.cpu_count()) as pool:  # a pair is a core's work
             for _ in pool.map(solve, range(len(pairs))):
                 pass
         support = np.flatnonzero(coefficients.any(axis=1))
