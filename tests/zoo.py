@@ -47,7 +47,7 @@ SIZES = [
     Row("capsnet", (28, 28, 1), 10, 8_215_568, "Sabour et al. 2017, section 5: 8.2 M"),
     Row("capsnet", (28, 28, 1), 10, 6_804_224, "6.8 M without reconstruction", {"reconstruction": 0}),
 ]
-# The deeper member of a family adds a minute and little news: under the marker `thorough` where a test trains or saves it.
+# The deeper member of a family adds a minute and little news: marked `thorough` where a test trains or saves it.
 DEEPER = {
     "vgg16",
     "resnet32",
