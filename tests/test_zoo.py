@@ -72,6 +72,7 @@ def test_pixels_of_any_size_in_and_logits_out(name, image_shape):
     assert np.isfinite(features).all()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", FAMILIES)
 def test_saved_in_safe_mode_and_read_back(name, tmp_path):
     model = built(name, (32, 32, 3))
@@ -94,6 +95,7 @@ def test_logits_are_float32_under_mixed_precision(name):
     assert keras.backend.standardize_dtype(logits.dtype) == "float32"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", FAMILIES)
 def test_overfits_32_images(name):
     _, rate, most = QUICK[name]
