@@ -72,7 +72,7 @@ def refusals(tmp_path):
     yield ("compare", "digit", "pixels_svm", *out), ("digit", "digits")
     yield ("compare", tiny, "hog_svm", *out), ("hog_svm", "3 x 3")
     yield ("compare", folder, "pixels_svm", "--out", tmp_path / "full"), ("full",)
-    yield ("compare", folder, "--seed", "x"), ("--seed", "x")
+    yield ("compare", folder, "--seed", "x"), ("--seed", "integer")
     yield ("evaluate", tmp_path / "logits.npz"), ("sum",)
     yield ("evaluate", tmp_path / "gone.npz"), ("gone.npz",)
 
