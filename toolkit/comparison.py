@@ -16,7 +16,7 @@ from toolkit.classifier import Classifier
 from toolkit.data import Dataset
 from toolkit.environment import device, versions
 from toolkit.errors import InputError
-from toolkit.evaluation import Evaluation, Pair, compare_pairs, evaluate, groups
+from toolkit.evaluation import Design, Evaluation, Pair, compare_pairs, details, evaluate, groups, sampled
 from toolkit.progress import bar
 
 if TYPE_CHECKING:
@@ -39,14 +39,15 @@ class Outcome:
     cost: dict[str, Any] = dataclasses.field(default_factory=dict)  # `toolkit.cost.Cost`: latency, memory, parameters
     history: dict[str, list[float | None]] = dataclasses.field(default_factory=dict)  # a value an epoch, of networks
     best_epoch: int | None = None  # counted from 0, whose weights were kept
+    details: dict[str, Any] = dataclasses.field(default_factory=dict)  # `toolkit.evaluation.details`
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values: every metric at the top, then costs, classes, confusion and settings."""
+        """Plain values: every metric at the top, then costs, classes, confusion, details and settings."""
         evaluation = self.evaluation.to_dict()
-        own = {
-            field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "evaluation"
-        }
-        return {**evaluation.pop("metrics"), **own, **{key: evaluation[key] for key in ("per_class", "confusion")}}
+        own = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        further = {**own.pop("details"), **{key: evaluation[key] for key in ("per_class", "confusion")}}
+        own.pop("evaluation")
+        return {**evaluation["metrics"], **own, **further}
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,7 @@ class Comparison:
         table = Table(
             title=f"{self.data['source']}: {rows['fit']:,} images to learn from, {rows['test']:,} to be judged on",
             caption=f"[ ] {self.confidence:.0%} intervals. Contestants that share a letter cannot be told apart."
+            + self._clustered()
             + self._tuned(),
             box=box.SIMPLE_HEAD,
             collapse_padding=True,
@@ -115,6 +117,10 @@ class Comparison:
                 "-" if outcome.size_bytes is None else f"{outcome.size_bytes / 1e6:,.1f}",
             )
         return table
+
+    def _clustered(self) -> str:
+        """That intervals and tests count groups of rows, where some rows share one."""
+        return f" Rows share {self.data['clusters']:,} groups, which is what counts." if "clusters" in self.data else ""
 
     def _tuned(self) -> str:
         """The budget that was spent on choosing settings, or that none was."""
@@ -221,20 +227,20 @@ def compare(
                 runs.write_contestant(folder, folders[name], *finished[name])
             advance(1)
 
-    labels = dataset.test.labels
+    labels, design = dataset.test.labels, _design(dataset.test.columns)
+    told: dict[str, Any] = {"confidence": confidence, "resamples": resamples, "seed": seed, "design": design}
+    if design is not None:
+        data["clusters"] = design.units
+    runs.check_together({name: predictions for name, (predictions, _) in finished.items()}, dataset.manifest.sha256)
     by_name = {name: predictions.probabilities for name, (predictions, _) in finished.items()}
     outcomes = {}
     for name, (predictions, costs) in finished.items():
-        evaluation = evaluate(
-            labels,
-            predictions.probabilities,
-            dataset.class_names,
-            confidence=confidence,
-            resamples=resamples,
-            seed=seed,
+        evaluation = evaluate(labels, predictions.probabilities, dataset.class_names, **told)
+        further = details(labels, predictions.probabilities, dataset.test.columns, confidence=confidence, design=design)
+        outcomes[name] = Outcome(
+            name, folders[name], evaluation, settings=identity["contestants"][name], details=further, **costs
         )
-        outcomes[name] = Outcome(name, folders[name], evaluation, settings=identity["contestants"][name], **costs)
-    pairs = tuple(compare_pairs(labels, by_name, confidence=confidence, resamples=resamples, seed=seed))
+    pairs = tuple(compare_pairs(labels, by_name, **told))
     accuracies = {name: outcome.evaluation["accuracy"].value for name, outcome in outcomes.items()}
     comparison = Comparison(
         outcomes, pairs, groups(accuracies, pairs), data, seed, confidence, resamples, command, dict(tuning or {})
@@ -242,6 +248,17 @@ def compare(
     if folder is not None:
         runs.write_json(folder / "comparison.json", comparison.to_dict())
     return comparison
+
+
+def _design(columns: Mapping[str, NDArray[Any]]) -> Design | None:
+    """Rows of one `group` are drawn together, rows without one alone; None where no group has two test rows."""
+    if "group" not in columns:
+        return None
+    names = columns["group"].astype(np.str_)
+    alone = np.char.add("row ", np.arange(len(names)).astype(np.str_))
+    clusters = np.where(names == "", alone, np.char.add("group ", names))
+    units = len(np.unique(clusters))
+    return sampled(clusters=clusters) if 1 < units < len(clusters) else None
 
 
 def _rows(dataset: Dataset) -> dict[str, int]:
@@ -264,6 +281,7 @@ def _contend(name: str, classifier: Classifier, dataset: Dataset) -> tuple[runs.
         names=np.asarray(test.names, dtype=np.str_),
         class_names=tuple(dataset.class_names),
         manifest=dataset.manifest.sha256,
+        columns={column: values for column, values in test.columns.items() if values.ndim == 1},
     )
     costs = {
         "fit_seconds": fit_seconds,

@@ -10,8 +10,8 @@ import re
 import shutil
 import uuid
 import zipfile
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,41 @@ class Predictions:
     names: NDArray[np.str_]  # (N,), where each image came from
     class_names: tuple[str, ...]  # K
     manifest: str  # SHA-256 of the data manifest: predictions of different manifests are not compared
+    columns: Mapping[str, NDArray[np.str_]] = field(default_factory=dict)  # (N,) each: camera, site, ...
+
+
+def check_together(predictions: Mapping[str, Predictions], manifest: str = "") -> None:
+    """Refuse predictions, by name, that are not of one test set: the same rows, classes and data manifest.
+
+    What is not known, a manifest '' or names that are mere numbers, agrees with any other.
+
+    Raises:
+        InputError: it names the first that differs, and in what.
+    """
+    manifest = next((known for known in (manifest, *(one.manifest for one in predictions.values())) if known), "")
+    for name, one in predictions.items():
+        first_name, first = next(iter(predictions.items()))
+        differs = [
+            what
+            for what, alike in (
+                ("class names", _agree(one.class_names, first.class_names)),
+                ("labels", np.array_equal(one.labels, first.labels)),
+                ("names of images", _agree(one.names, first.names)),
+                ("data manifest", one.manifest in ("", manifest)),
+            )
+            if not alike
+        ]
+        if differs:
+            raise InputError(
+                f"Expected predictions of one test set. Those of '{name}' differ from those of '{first_name}' in their "
+                f"{differs[0]}; compare what was judged on the same rows."
+            )
+
+
+def _agree(names: Iterable[str], others: Iterable[str]) -> bool:
+    one, other = ([str(name) for name in both] for both in (names, others))
+    numbers = [str(index) for index in range(len(one))]
+    return one == other or (len(one) == len(other) and numbers in (one, other))
 
 
 def write_text(path: Path, text: str) -> None:
@@ -107,6 +142,7 @@ def write_contestant(out: Path, folder: str, predictions: Predictions, details: 
         names=predictions.names,
         class_names=np.array(predictions.class_names, dtype=np.str_),
         manifest=np.array(predictions.manifest),
+        **_columns_as_arrays(predictions.columns),
     )
     write_json(partial / "contestant.json", details)
     shutil.rmtree(out / folder, ignore_errors=True)
@@ -139,10 +175,22 @@ def read_predictions(path: str | Path) -> Predictions:
         )
     labels, probabilities = arrays["labels"], arrays["probabilities"]
     columns = probabilities.shape[1] if probabilities.ndim == 2 else 0
+    column_names = arrays.get("column_names", np.zeros(0, np.str_))
     return Predictions(
         labels=labels,
         probabilities=probabilities,
         names=arrays.get("names", np.arange(len(labels)).astype(np.str_)),
         class_names=tuple(str(name) for name in arrays.get("class_names", np.arange(columns))),
         manifest=str(arrays.get("manifest", "")),
+        columns={str(name): arrays["columns"][index] for index, name in enumerate(column_names)},
     )
+
+
+def _columns_as_arrays(columns: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
+    """`column_names` str (J,) and `columns` str (J, N) of those columns (N,) in which any value occurs twice."""
+    kept = {name: np.asarray(column) for name, column in columns.items()}
+    kept = {name: column for name, column in kept.items() if column.ndim == 1 and len(np.unique(column)) < len(column)}
+    if not kept:
+        return {}
+    texts = np.stack([column.astype(np.str_) for column in kept.values()])
+    return {"column_names": np.array(list(kept), np.str_), "columns": texts}

@@ -1,4 +1,4 @@
-"""The commands of the duel: list, compare, evaluate, report."""
+"""The commands of the duel: list, compare."""
 
 import shlex
 import sys
@@ -8,13 +8,13 @@ from typing import Annotated, Any
 
 import typer
 
+from toolkit.cli import after
 from toolkit.cli.options import (
     Cache,
     Confidence,
     Data,
     Epochs,
     ImageSize,
-    Json,
     Names,
     Resamples,
     Seed,
@@ -27,7 +27,7 @@ from toolkit.cli.options import (
     own_modules,
     wake_keras,
 )  # fmt: skip
-from toolkit.errors import InputError, unknown
+from toolkit.errors import InputError
 
 
 @app.command("list")
@@ -79,6 +79,11 @@ def compare(
         list[Path] | None, typer.Option("--from", help="A folder of `touchstone tune`: take its best settings.")
     ] = None,
     seeds: Annotated[int, typer.Option(help="So many duels, on seeds and splits of their own.", min=1)] = 1,
+    explain: Annotated[int, typer.Option(help="Images that every contestant explains in the report.", min=0)] = 12,
+    audit: Annotated[
+        bool | None,
+        typer.Option("--audit/--no-audit", help="Look at the data too. [up to 3,000 images]"),
+    ] = None,
     confidence: Confidence = 0.95,
     resamples: Resamples = 2000,
 ) -> None:
@@ -115,11 +120,14 @@ def compare(
     told: dict[str, Any] = {"confidence": confidence, "resamples": resamples, "tuning": tuning}
     told["command"] = shlex.join(["touchstone", *sys.argv[1:]])
 
-    def duel(seed: int, dataset: Any, folder: Path) -> Any:
-        fighters = contestants(chosen, dataset.image_shape, seed=seed, recipe=recipe, values=values, weights=begun)
-        return run_duel(fighters, dataset, out=folder, seed=seed, **told)
+    def fighters(seed: int, dataset: Any) -> Any:
+        return contestants(chosen, dataset.image_shape, seed=seed, recipe=recipe, values=values, weights=begun)
 
-    result = duel(seed, dataset, folder)
+    def duel(seed: int, dataset: Any, folder: Path, fighting: Any) -> Any:
+        return run_duel(fighting, dataset, out=folder, seed=seed, **told)
+
+    fighting = fighters(seed, dataset)
+    result = duel(seed, dataset, folder, fighting)
     tables = [result.table(), *([result.pair_table()] if result.pairs else [])]
     lines = [result.verdict()]
     _print(tables, lines)
@@ -127,16 +135,22 @@ def compare(
         from toolkit.repeats import repeat
 
         def again(other: int) -> Any:
-            return result if other == seed else duel(other, loaded(other), folder / "seeds" / str(other))
+            if other == seed:
+                return result
+            drawn = loaded(other)
+            return duel(other, drawn, folder / "seeds" / str(other), fighters(other, drawn))
 
         repeats = repeat(again, range(seed, seed + seeds), out=folder)
         _print([repeats.table()], repeats.verdicts())
     from toolkit.report import keep_images, write_report
 
+    places = {name: outcome.folder for name, outcome in result.outcomes.items()}
+    said = after.explain(folder, places, fighting, dataset.test.images, explain)
+    said += after.audit(data, sum(dataset.manifest.sizes.values()), folder, audit)
     keep_images(folder, dataset.test.images)
     write_report([folder], folder / "report.html")
     left_out = [f"left out: {name} ({reason})" for name, reason in dataset.manifest.left_out]
-    _print([], [*left_out, *dataset.manifest.notes, f"Written to {folder}; open {folder / 'report.html'}"])
+    _print([], [*left_out, *dataset.manifest.notes, *said, f"Written to {folder}; open {folder / 'report.html'}"])
 
 
 def _tuned(
@@ -182,61 +196,3 @@ def _print(tables: Iterable[Any], lines: Iterable[str]) -> None:
         console.print(table)
     for line in lines:
         console.print(line, highlight=False, markup=False)
-
-
-@app.command()
-def evaluate(
-    predictions: Annotated[
-        Path, typer.Argument(help="RUN/NAME/predictions.npz, or your own with labels and probabilities.")
-    ],
-    seed: Seed = 0,
-    confidence: Confidence = 0.95,
-    resamples: Resamples = 2000,
-    as_json: Json = False,
-) -> None:
-    """The same numbers again from what was written: no model, no images."""
-    from toolkit.runs import read_predictions
-
-    stored = read_predictions(predictions)
-    wake_keras()
-    import json
-
-    from rich.console import Console
-    from rich.table import Table
-
-    from toolkit.evaluation import evaluate as judge
-
-    result = judge(
-        stored.labels, stored.probabilities, stored.class_names, confidence=confidence, resamples=resamples, seed=seed
-    )
-    if as_json:
-        print(json.dumps(result.to_dict(), indent=2, ensure_ascii=False))
-        return
-    table = Table("metric", "value", "low", "high", title=f"{predictions}: {result.rows:,} images")
-    for name, interval in result.metrics.items():
-        table.add_row(name, *(f"{number:.4f}" for number in (interval.value, interval.low, interval.high)))
-    Console().print(table)
-
-
-@app.command()
-def report(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN", help="Folders that `touchstone compare` wrote.")],
-    out: Annotated[Path | None, typer.Option(help="File to write. [report.html, .md or .tex in the first RUN]")] = None,
-    format: Annotated[str, typer.Option(help="html, or md or tex: the tables alone.")] = "html",
-    figures: Annotated[Path | None, typer.Option(help="Folder for every figure as SVG and PNG; of one RUN.")] = None,
-) -> None:
-    """One file to send: the verdict, tables, figures and images of one or more runs."""
-    from toolkit.report import write_figures, write_report, write_tables
-
-    if format not in ("html", "md", "tex"):
-        raise unknown("format", format, ("html", "md", "tex"))
-    if figures is not None and len(runs) > 1:
-        raise InputError(f"Expected one RUN with --figures. Received: {len(runs)}.")
-    path = out or runs[0] / f"report.{format}"
-    if format == "html":
-        write_report(runs, path)
-    else:
-        write_tables(runs, path, format)
-    print(f"Written to {path}")
-    if figures is not None:
-        print(f"Written to {figures}: {len(write_figures(runs[0], figures))} files")

@@ -21,6 +21,7 @@ Table = Mapping[str, Sequence[Any]]
 def table_file(path: Path) -> Listing:
     """Columns `path` and `label`; as wanted `split`, `group` and the four of a box, `xmin`, `ymin`, `xmax`, `ymax`.
 
+    All others, such as a camera or a site, are kept as text beside the rows, to judge each of their values by itself.
     Paths are relative to the table's folder and stay inside it, so that names mean the same on every machine.
     """
     table = _parquet(path) if path.suffix.lower() in (".parquet", ".pq") else _csv(path)
@@ -39,9 +40,11 @@ def table_file(path: Path) -> Listing:
     class_names = ordered_classes(set(labels))
     numbers = {name: number for number, name in enumerate(class_names)}
     order = sorted(range(len(names)), key=lambda row: plain_name(names[row]))
-    columns: dict[str, NDArray[Any]] = {}
-    if "group" in table:
-        columns["group"] = np.array([_text(table["group"][row]) for row in order])
+    columns: dict[str, NDArray[Any]] = {
+        name: np.array([_text(values[row]) for row in order])
+        for name, values in table.items()
+        if name and name not in ("path", "label", "split", *BOX)
+    }
     if all(name in table for name in BOX):
         columns["box"] = np.array([[_number(table[name][row], name, row, path.name) for name in BOX] for row in order])
     given = np.array([_split(table["split"][row], row, path.name) for row in order]) if "split" in table else None

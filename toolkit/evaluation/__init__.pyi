@@ -12,6 +12,7 @@ from .design import Design, sampled
 from .differences import Difference, compare_metric
 from .evaluation import ClassScores, Evaluation, evaluate
 from .groupwise import Group, GroupTable, evaluate_groups
+from .in_depth import details, groupings
 from .intervals import Interval
 from .letters import groups
 from .metrics import point_metrics
@@ -47,9 +48,11 @@ __all__ = [
     "compare_pairs",
     "compare_recipes",
     "decide",
+    "details",
     "evaluate",
     "evaluate_groups",
     "fit_temperature",
+    "groupings",
     "groups",
     "mean_cost",
     "point_metrics",

@@ -44,6 +44,14 @@ def chapters(run: Run, most: int = 12) -> list[Chapter]:
     return [chapter for chapter in found if chapter.rows]
 
 
+def explained(run: Run, many: int) -> list[int]:
+    """The rows to explain where there is time for `many`: the chapters' first, in turn."""
+    found = [chapter.rows for chapter in chapters(run)]
+    longest = max((len(rows) for rows in found), default=0)
+    turns = [rows[place] for place in range(longest) for rows in found if place < len(rows)]
+    return list(dict.fromkeys(turns))[:many]
+
+
 def _chapter(
     run: Run, key: str, title: str, says: str, among: NDArray[np.bool_], score: NDArray[np.float64], most: int
 ) -> Chapter:

@@ -5,11 +5,13 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
+from numpy.typing import NDArray
 
 from toolkit.errors import InputError
-from toolkit.report import facts, pictures, thumbnails
+from toolkit.report import facts, gallery, pictures, thumbnails
 from toolkit.report.colours import COLOURS, page_style, template
 from toolkit.report.page import Cell, run_page
 from toolkit.report.reading import Entrant, Run, read_runs
@@ -70,6 +72,12 @@ def keep_images(folder: str | Path, images: Any) -> None:
     """Keep thumbnails of a run's test images uint8 (N, H, W, C) beside it, for reports written without them."""
     (run,) = read_runs([folder])
     pictures.keep_pictures(run, images)
+
+
+def rows_to_explain(folder: str | Path, many: int) -> NDArray[np.int64]:
+    """The test rows (R,) of a run, R at most `many`, that its report would show with explanations."""
+    (run,) = read_runs([folder])
+    return np.asarray(gallery.explained(run, many), np.int64)
 
 
 def _checked(path: str | Path) -> Path:

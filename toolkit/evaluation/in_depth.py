@@ -1,0 +1,102 @@
+"""What stands behind one contestant's numbers: calibration, risk by coverage, groups. Arrays in, plain values out."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolkit.evaluation.calibration import (
+    CalibrationError,
+    brier_parts,
+    calibration_error,
+    classwise_calibration_error,
+    reliability,
+)
+from toolkit.evaluation.design import Design
+from toolkit.evaluation.groupwise import evaluate_groups
+from toolkit.evaluation.precision import double_precision
+from toolkit.evaluation.selective import RiskCoverage, risk_coverage
+
+MOST_POINTS = 200  # of a risk-coverage curve
+MOST_VALUES = 40  # of a column that is taken for a grouping without being named
+RISKS = (0.01, 0.02, 0.05, 0.1)  # shares of wrong answers at which the coverage is told
+
+
+@double_precision
+def details(
+    labels: Any,
+    probabilities: Any,
+    columns: Mapping[str, Any] | None = None,
+    *,
+    confidence: float = 0.95,
+    design: Design | None = None,
+) -> dict[str, Any]:
+    """Plain JSON values for a report: labels (N,), probabilities (N, K), and columns (N,) of the manifest by name.
+
+    `calibration` holds the reliability diagram's bins, the errors with their bias, and the parts of the Brier score;
+    `selective` the risk at each coverage and the coverage at some risks; `by_group`, of each column, its groups, the
+    lowest accuracy first. Raises InputError for anything that is not labels and probabilities.
+    """
+    bins = reliability(labels, probabilities, bins=10, confidence=confidence)
+    parted = groupings(columns or {})
+    told: dict[str, Any] = {"confidence": confidence, "design": design}
+    errors = {
+        "ece": calibration_error(labels, probabilities, **told),
+        "ece_equal_mass": calibration_error(labels, probabilities, equal="mass", **told),
+        "classwise_ece": classwise_calibration_error(labels, probabilities, **told),
+    }
+    return {
+        "calibration": {
+            "bins": [{**vars(one), "accuracy": one.accuracy.to_dict()} for one in bins],
+            "errors": {name: _error(error) for name, error in errors.items()},
+            "brier": vars(brier_parts(labels, probabilities)),
+        },
+        "selective": _curve(risk_coverage(labels, probabilities, confidence=confidence)),
+        "by_group": {name: _groups(labels, probabilities, column, confidence) for name, column in parted.items()},
+    }
+
+
+def groupings(columns: Mapping[str, Any], most: int = MOST_VALUES) -> dict[str, NDArray[np.str_]]:
+    """The columns (N,) that part the rows into 2 to `most` groups, as text; '' is a group of its own, `none`."""
+    found = {}
+    for name, column in columns.items():
+        values = np.asarray(column)
+        if values.ndim == 1 and 2 <= len(np.unique(values)) <= most:
+            text = values.astype(np.str_)
+            found[name] = np.where(text == "", "none", text)
+    return found
+
+
+def _error(error: CalibrationError) -> dict[str, float]:
+    return {name: float(value) for name, value in vars(error).items()}
+
+
+def _curve(curve: RiskCoverage) -> dict[str, Any]:
+    """The curve at evenly spread coverages, its ends among them, and the coverage at each of `RISKS`."""
+    chosen = np.unique(np.linspace(0, len(curve.coverage) - 1, MOST_POINTS).round().astype(int))
+    at = [(risk, curve.at_risk(risk)) for risk in RISKS]
+    return {
+        "coverage": curve.coverage[chosen].tolist(),
+        "risk": curve.risk[chosen].tolist(),
+        "area": curve.area,
+        "at_risk": [
+            {"risk": risk, "coverage": one.coverage, "threshold": one.threshold if one.coverage else None}
+            for risk, one in at
+        ],
+    }
+
+
+def _groups(labels: Any, probabilities: Any, column: Any, confidence: float) -> list[dict[str, Any]]:
+    """A line for each group; the metrics are those that a group of few rows can still have."""
+    table = evaluate_groups(labels, probabilities, column, confidence=confidence)
+    return [
+        {
+            "name": group.name,
+            "rows": group.evaluation.rows,
+            **{metric: group.evaluation[metric].to_dict() for metric in ("accuracy", "macro_f1", "log_loss")},
+            "holm_p": group.holm_p,
+            "verdict": group.verdict,
+        }
+        for group in table.groups
+    ]
