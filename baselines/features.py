@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from baselines.grid import hog_grid, lbp_cell, pair
+from baselines.grid import hog_grid, grid_cell, pair
 
 IMAGES_AT_ONCE = 1024  # that PixelFeatures holds as float32
 
@@ -81,7 +81,7 @@ class LBPFeatures(TransformerMixin, BaseEstimator):
     def fit(self, images: NDArray[np.uint8], labels: Any = None) -> Self:
         """Remember the shape (H, W, C); a ValueError when the grid is finer than the image."""
         shape = _checked(images).shape[1:]
-        lbp_cell(shape[0], shape[1], pair("grid", self.grid))
+        grid_cell(shape[0], shape[1], pair("grid", self.grid))
         self.image_shape_ = shape
         return self
 

@@ -1,4 +1,4 @@
-"""Where the cells and blocks of HOG and LBP lie on an image: arithmetic of shapes. It knows no pixel and no Keras."""
+"""Where cells and blocks lie on an image: arithmetic of shapes. It knows no pixel and no Keras."""
 
 from typing import NamedTuple
 
@@ -35,12 +35,12 @@ def hog_grid(
     return HOGGrid(cells, blocks)
 
 
-def lbp_cell(height: int, width: int, grid: tuple[int, int]) -> tuple[int, int]:
-    """Height and width in pixels of one cell of LBP's grid; a ValueError when the grid is finer than the image."""
+def grid_cell(height: int, width: int, grid: tuple[int, int], feature: str = "LBP") -> tuple[int, int]:
+    """Height and width in pixels of one cell of a feature's grid; a ValueError when the grid is finer than the image."""
     cell = (height // grid[0], width // grid[1])
     if min(cell) < 1:
         raise ValueError(
-            f"Expected images of at least {grid[0]} x {grid[1]} pixels, one a cell of the LBP grid. "
+            f"Expected images of at least {grid[0]} x {grid[1]} pixels, one a cell of the {feature} grid. "
             f"Received: {height} x {width}. Enlarge the images or choose a coarser grid."
         )
     return cell

@@ -17,7 +17,8 @@ from keras import ops
 from numpy.typing import NDArray
 
 from baselines.blocks import Program
-from baselines.grid import lbp_cell, pair
+from baselines.grid import grid_cell, pair
+from baselines.parts import cell_counts, grey
 
 METHODS = ("default", "ror", "uniform", "nri_uniform", "var")
 VARIANCE_BINS = 16  # below 1/2, then one a doubling, the last from 2**13 on: 255 grey levels reach 127.5**2
@@ -51,7 +52,7 @@ class LBP(keras.layers.Layer):
 
     def codes(self, images: Any) -> Any:
         """Each pixel's code as in scikit-image, int32 (B, H, W); `var`: float32, NaN where all samples are equal."""
-        contrasts = _contrasts(_grey(ops.cast(images, "float32")), self.P, self.R)
+        contrasts = _contrasts(grey(ops.cast(images, "float32")), self.P, self.R)
         if self.method == "var":
             return _variance(contrasts)
         bits = [ops.cast(contrast >= 0, "int32") for contrast in contrasts]
@@ -63,14 +64,14 @@ class LBP(keras.layers.Layer):
 
     def histograms(self, codes: Any) -> Any:
         """Codes (B, H, W) -> float32 (B, D), the share of each bin among the pixels of each cell."""
-        cell = lbp_cell(codes.shape[1], codes.shape[2], self.grid)
+        cell = grid_cell(codes.shape[1], codes.shape[2], self.grid)
         bins = histogram_bins(self.P, self.method)
         if self.method == "var":
             codes = _variance_bins(codes)
         elif self.method == "ror":
             codes = ops.take(ops.convert_to_tensor(_rank_of_rotation(self.P)), codes)
-        count = _counts if bins <= 64 else _scattered_counts
-        return ops.reshape(count(codes, bins, self.grid, cell), (-1, math.prod(self.grid) * bins)) / math.prod(cell)
+        counts = cell_counts(codes, bins, self.grid, cell)
+        return ops.reshape(counts, (-1, math.prod(self.grid) * bins)) / math.prod(cell)
 
     def compute_output_shape(self, input_shape: tuple[Any, ...]) -> tuple[Any, int]:
         """(B, H, W, C) -> (B, D)."""
@@ -107,16 +108,6 @@ def histogram_bins(P: int, method: str) -> int:
     if method == "ror":
         return int(_rank_of_rotation(P).max()) + 1
     return {"default": 2**P, "uniform": P + 2, "nri_uniform": P * (P - 1) + 3, "var": VARIANCE_BINS}[method]
-
-
-def _grey(pixels: Any) -> Any:
-    """(B, H, W, C) -> (B, H, W); the whole-numbered weights keep every step exact in float32."""
-    if pixels.shape[3] == 1:
-        return pixels[..., 0]
-    if pixels.shape[3] != 3:
-        raise ValueError(f"Expected images with 1 or 3 channels. Received: {pixels.shape[3]}.")
-    weighted = pixels[..., 0] * 19595.0 + pixels[..., 1] * 38470.0 + pixels[..., 2] * 7471.0
-    return ops.floor((weighted + 32768.0) / 65536.0)
 
 
 def _contrasts(grey: Any, P: int, R: float) -> list[Any]:
@@ -210,28 +201,3 @@ def _variance_bins(variance: Any) -> Any:
     """float32, NaN where all samples are equal -> int32 0..15 on a scale of doublings."""
     doublings = ops.floor(ops.log2(ops.maximum(ops.nan_to_num(variance), 2.0**-2))) + 2
     return ops.cast(ops.clip(doublings, 0, VARIANCE_BINS - 1), "int32")
-
-
-def _counts(codes: Any, bins: int, grid: tuple[int, int], cell: tuple[int, int]) -> Any:
-    """int32 (B, H, W) -> float32 (B, grid rows, grid columns, bins); down first, which is what vectorises."""
-    rows, columns = grid
-    height, width = cell
-    codes = codes[:, : rows * height, : columns * width]
-    counts = []
-    for bin_ in range(bins):
-        hits = ops.reshape(ops.cast(ops.equal(codes, bin_), "int32"), (-1, rows, height, columns * width))
-        strips = ops.reshape(ops.sum(hits, axis=2), (-1, rows, columns, width))
-        counts.append(ops.sum(strips, axis=3))
-    return ops.cast(ops.stack(counts, axis=-1), "float32")
-
-
-def _scattered_counts(codes: Any, bins: int, grid: tuple[int, int], cell: tuple[int, int]) -> Any:
-    """The same for many bins: one addition a pixel instead of one comparison a bin."""
-    rows, columns = grid
-    height, width = cell
-    codes = ops.reshape(codes[:, : rows * height, : columns * width], (-1, rows, height, columns, width))
-    codes = ops.reshape(ops.transpose(codes, (0, 1, 3, 2, 4)), (-1, height * width))
-    cells = ops.shape(codes)[0]
-    places = ops.reshape(codes + bins * ops.expand_dims(ops.arange(cells, dtype="int32"), 1), (-1,))
-    counts = ops.segment_sum(ops.ones_like(places, dtype="float32"), places, num_segments=cells * bins)
-    return ops.reshape(counts, (-1, rows, columns, bins))

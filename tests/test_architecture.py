@@ -35,7 +35,10 @@ LEVELS = {
     "toolkit.__main__": 7,
     "toolkit": 8,
 }
-BASELINES = {"hog": 1, "lbp": 1, "colour": 1, "features": 2, "svm": 3}
+BASELINES = {
+    "hog": 1, "hog_opencv": 1, "lbp": 1, "colour": 1, "glcm": 1, "gabor": 1, "features": 2, "more_features": 3,
+    "hinge": 1, "approximate": 1, "svm": 4, "heads": 5,
+}  # fmt: skip
 # Third-party packages that one room alone may know.
 ONLY_IN = {
     "keras_tuner": {"toolkit.tuning"},
