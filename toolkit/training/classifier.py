@@ -1,25 +1,29 @@
 """KerasClassifier: a network of `toolkit.models` as a scikit-learn classifier of uint8 images, as in the duel."""
 
+import dataclasses
 import gc
-import random
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
+from pathlib import Path
 from typing import Any, Self
 
+import keras
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
 from toolkit.classifier import check_images, check_labels
-from toolkit.models import MODELS, check_image_shape, transfer, without_weights
 from toolkit.pipeline import Batches, Subset, balanced_weights
-from toolkit.progress import bar
+from toolkit.progress import bar, say
+from toolkit.training.checkpoint import Checkpoint, History, fingerprint
 from toolkit.training.frozen import fine, train_head, unfreeze
 from toolkit.training.holdout import stratified_holdout
 from toolkit.training.inference import log_softmax, logits
+from toolkit.training.network import built
 from toolkit.training.phase import train
+from toolkit.training.precision import resolved, same_bits
 from toolkit.training.recipe import Recipe
 from toolkit.training.watch import Watch
 
@@ -43,17 +47,21 @@ class KerasClassifier(BaseEstimator):
     seed: int = 0
     verbose: bool = True  # a progress line on standard error, if that is a terminal
     options: Mapping[str, Any] = field(default_factory=dict)  # of the network: {"weights": "imagenet"}, {"width": 16}
+    checkpoint: Path | None = None  # a file, rewritten after each epoch, from which the same `fit` goes on
+    each_epoch: Callable[[History], None] | None = None  # called after each epoch with the history so far
 
     def fit(self, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> Self:
         """Train from the start on uint8 (N, H, W, C) and int64 (N,); ended by an error or Ctrl-C, it changes nothing.
 
         Raises:
-            InputError: images or labels of another kind, images too small for the network, a loss that is not finite.
+            InputError: images or labels of another kind, images too small for the network, a loss that is not finite,
+                no memory for a batch, a checkpoint of another training.
         """
         images = check_images(images)
         classes, encoded = np.unique(check_labels(labels, len(images)), return_inverse=True)
         image_shape = (images.shape[1], images.shape[2], images.shape[3])
-        weights, watch, recipe = self._train(images, encoded, image_shape)
+        with same_bits(self.recipe.deterministic):
+            weights, watch, recipe = self._train(images, encoded, image_shape)
         gc.collect()  # a Keras model is full of circles: without this, several trainings' worth of memory piles up
         self.classes_, self.image_shape_, self.weights_, self._network = classes, image_shape, weights, None
         self.recipe_, self.history_, self.best_epoch_ = recipe, watch.history, watch.best_epoch
@@ -64,7 +72,10 @@ class KerasClassifier(BaseEstimator):
     ) -> tuple[list[NDArray[np.float32]], Watch, Recipe]:
         """Weights of the best epoch, what was seen on the way, and the recipe as carried out; labels are 0..K-1."""
         rows, held = stratified_holdout(labels, self.recipe.holdout, self.seed)
-        recipe = self.recipe.for_rows(len(rows))
+        recipe = dataclasses.replace(self.recipe.for_rows(len(rows)), precision=resolved(self.recipe.precision))
+        for line in recipe.describe(pretrained=self.options.get("weights") is not None):
+            say(line, self.verbose)
+        checkpoint = self._checkpoint(recipe, images, labels)
         network = self._build(image_shape, int(labels.max()) + 1)
         batches = Batches(
             Subset(images, rows),
@@ -77,55 +88,71 @@ class KerasClassifier(BaseEstimator):
         )
         head, rates, phase, told, held_back = None, None, 0, recipe, Subset(images, held)
         if self.options.get("weights") is not None:
-            head = train_head(network, recipe, batches, held_back, labels[held], self.verbose)
+            head = train_head(network, recipe, batches, held_back, labels[held], self.verbose, checkpoint)
             if not recipe.unfreeze:
                 return network.get_weights(), head, recipe
             rates, phase, told = unfreeze(network, recipe.unfreeze, recipe.layer_decay), 2, fine(recipe)
-        with bar(network.name, batches.steps * (recipe.epochs or 1), self.verbose) as advance:
-            watch = Watch(told, held_back, labels[held], advance, phase=phase, before=head)
+        done, total = checkpoint.epochs(phase) * batches.steps, batches.steps * (recipe.epochs or 1)
+        with bar(network.name, total, self.verbose, done=done, each=batches.batch_size) as advance:
+            watch = Watch(told, held_back, labels[held], advance, phase=phase, before=head, checkpoint=checkpoint)
             source = batches.dataset(lambda: watch.epoch)
             train(network, source, told, watch, steps=batches.steps, at_once=_steps_at_once(batches), rates=rates)
         return network.get_weights(), watch, recipe
 
+    def _checkpoint(self, recipe: Recipe, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> Checkpoint:
+        """The file of this training and no other, if one is wanted."""
+        if self.checkpoint is None:
+            return Checkpoint(each_epoch=self.each_epoch)
+        identity = {
+            "network": self.model if isinstance(self.model, str) else getattr(self.model, "__qualname__", "a function"),
+            "options": {name: str(value) for name, value in self.options.items()},
+            "recipe": json.loads(recipe.to_json()),
+            "seed": self.seed,
+            "data": fingerprint(images, labels),
+            "backend": keras.backend.backend(),
+        }
+        return Checkpoint(Path(self.checkpoint), identity, self.each_epoch)
+
     def predict_proba(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """uint8 (N, H, W, C) as in fit -> probabilities float32 (N, K), columns in the order of `classes_`."""
-        if not hasattr(self, "weights_"):
-            raise NotFittedError("Expected a fitted classifier. Received: one that has seen no images. Call fit first.")
+        network = self.network
         images = check_images(images, self.image_shape_)
-        network = self._network or self._build(self.image_shape_, len(self.classes_), fill=False)
-        if self._network is None:
-            network.set_weights(self.weights_)
-            self._network = network
         return np.exp(log_softmax(logits(network, images))).astype(np.float32)
 
     def predict(self, images: NDArray[np.uint8]) -> NDArray[np.int64]:
         """uint8 (N, H, W, C) -> the most probable label (N,)."""
         return self.classes_[self.predict_proba(images).argmax(axis=1)]
 
+    @property
+    def network(self) -> Any:
+        """The fitted keras.Model, (B, H, W, C) 0..255 -> logits float32 (B, K); built when first asked for."""
+        if not hasattr(self, "weights_"):
+            raise NotFittedError("Expected a fitted classifier. Received: one that has seen no images. Call fit first.")
+        if self._network is None:
+            network = self._build(self.image_shape_, len(self.classes_), fill=False)
+            network.set_weights(self.weights_)
+            self._network = network
+        return self._network
+
+    def learned(self) -> dict[str, Any]:
+        """What `fit` learned beside the network's weights: every attribute that ends in `_`; empty before `fit`."""
+        kept = {name: value for name, value in vars(self).items() if name.endswith("_") and not name.startswith("_")}
+        kept.pop("weights_", None)
+        return kept
+
+    def restore(self, network: Any, learned: Mapping[str, Any]) -> Self:
+        """Become fitted: `network` and `learned` as another classifier of these settings gave them."""
+        vars(self).update(learned, weights_=network.get_weights(), _network=network)
+        return self
+
     def _build(self, image_shape: tuple[int, int, int], classes: int, fill: bool = True) -> Any:
         """The network; with `fill=False` the same one, whose pretrained weights need not be there to be read."""
-        options, build = dict(self.options), self.model
-        with _seeded(self.seed):
-            if not isinstance(build, str):
-                return build(image_shape, classes, **options)
-            check_image_shape(build, image_shape, options)
-            if options.get("weights") is None or fill:
-                return MODELS[build](image_shape, classes, **options)
-            return transfer(build, image_shape, classes, **without_weights(build, options))
+        options = {**self.options, **self.recipe.network_options()}
+        precision = resolved(self.recipe.precision) if fill else "float32"  # what was trained in 16 bits predicts in 32
+        return built(self.model, image_shape, classes, options, seed=self.seed, fill=fill, precision=precision)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "_network": None}
-
-
-@contextmanager
-def _seeded(seed: int) -> Iterator[None]:
-    """Python's random numbers, whence Keras draws its layers' seeds, from `seed` on; afterwards as they were before."""
-    state = random.getstate()
-    random.seed(seed)
-    try:
-        yield
-    finally:
-        random.setstate(state)
+        return {**super().__getstate__(), "_network": None, "each_epoch": None}
 
 
 def _steps_at_once(batches: Batches) -> int:
