@@ -9,11 +9,10 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from made_runs import make_run
+from made_runs import explain_run, make_run
 
 from toolkit.errors import InputError
-from toolkit.report import keep_images, write_figures, write_report, write_tables
-from toolkit.report.figures.calibration import reliability_bins
+from toolkit.report import keep_images, rows_to_explain, write_figures, write_report, write_tables
 from toolkit.report.figures.confusion import LEVELS, shade, worst_mistakes
 from toolkit.report.figures.cost import PRICES, front, place_labels
 from toolkit.report.gallery import by_interest, chapters
@@ -86,6 +85,8 @@ def page(made, tmp_path_factory):
 def test_every_section_is_there(page):
     for heading in ("Leaderboard", "How sure", "Cost against accuracy", "Confusion", "Is it as sure", "Class by class"):
         assert heading in page.visible
+    for heading in ("Brier score", "If it answered only when sure", "from 70 % sure", "Where it works"):
+        assert heading in page.visible
     for heading in ("Learning", "Where they disagree", "Confident errors", "What all get wrong", "Run it again"):
         assert heading in page.visible
     for word in ("0123456789abcdef" * 4, "touchstone compare", "keras 3.15.1", "a processor", "class 00/broken.jpg"):
@@ -148,24 +149,70 @@ def test_images_of_the_source_are_found(run, tmp_path, made):
     change(run, data={**comparison["data"], "source": str(source)})
     for entry in comparison["contestants"].values():
         path = run / entry["folder"] / "predictions.npz"
-        stored = dict(np.load(path))
-        np.savez(path, **{**stored, "names": names})
+        alter(path, names=names)
     data = json.loads(Page(write_report([run], tmp_path / "report.html").read_text()).scripts[0])
     found = {name for name, picture in zip(data["names"], data["pictures"], strict=True) if picture}
     assert found == {"c/0.png", "c/1.png", "c/2.png"}  # not the text, and nothing outside of the source
 
 
-def test_explanations_are_laid_over(run, made, tmp_path):
-    (run_read,) = read_runs([run])
-    row = chapters(run_read)[0].rows[0]
-    heat = np.zeros((1, 6, 6), np.uint8)
-    heat[0, 2, 2] = 255
-    np.savez(run / "cnn" / "explanations.npz", rows=np.array([row]), grad_cam=heat)
-    page = Page(write_report([run], tmp_path / "report.html", images=[made.images]).read_text())
-    assert "cnn, grad cam" in page.visible
-    np.savez(run / "cnn" / "explanations.npz", rows=np.array([row, 1]), grad_cam=heat)
-    with pytest.raises(InputError, match=r"Expected maps \(R, H, W\) for 2 rows"):
+def test_explanations_stand_side_by_side(run, made, tmp_path):
+    rows = rows_to_explain(run, 5)
+    assert len(set(rows.tolist())) == 5
+    shown = [set(chapter.rows) for chapter in chapters(read_runs([run])[0])]
+    assert all(set(rows.tolist()) & chapter for chapter in shown)  # every chapter has its share
+    explain_run(run, rows)
+    text = write_report([run], tmp_path / "report.html", images=[made.images]).read_text()
+    assert "occlusion" in Page(text).visible
+    for card in re.findall(r'<article class="card explained">.*?</article>', text, re.DOTALL):
+        assert card.count("occlusion") == len(NAMES)  # the same image, all contestants
+        assert card.count('src="data:image/webp;base64,') == 1 + len(NAMES) + 1  # the image, heat for all, one's own
+    assert text.count('<article class="card explained">') >= 5
+
+
+@pytest.mark.parametrize(
+    "maps", [np.zeros((2, 6, 6), np.float32), np.zeros((1, 6, 6), np.uint8), np.zeros(2, np.uint8)]
+)
+def test_other_explanations_are_refused(run, made, tmp_path, maps):
+    np.savez(run / "cnn" / "explanations.npz", rows=np.array([0, 1]), occlusion=maps)
+    with pytest.raises(InputError, match=r"Expected maps uint8 \(R, h, w\) .*for 2 rows"):
         write_report([run], tmp_path / "report.html", images=[made.images])
+
+
+def test_groups_name_the_worst(page, run, tmp_path):
+    assert "Where it works" in page.visible
+    assert "Worse than the rest by more than chance: north for hog_svm." in page.visible
+    assert "<i>east</i>" in page.visible
+    assert "i" not in page.tags
+    comparison = json.loads((run / "comparison.json").read_text())
+    for entry in comparison["contestants"].values():
+        for line in entry["by_group"]["site"]:
+            line["verdict"] = "cannot tell"
+    change(run, contestants=comparison["contestants"])
+    assert "it may be chance" in Page(write_report([run], tmp_path / "report.html").read_text()).visible
+
+
+def test_the_audit_stands_in_brief(run, tmp_path):
+    findings = [
+        {"kind": "leak", "severity": "error", "detail": "in train and test", "names": [f"{i}.png" for i in range(9)]},
+        *({"kind": "dark", "severity": "warning", "detail": "hardly lit", "names": [f"d{i}.png"]} for i in range(7)),
+        {"kind": "note", "severity": "note", "detail": "said elsewhere", "names": []},
+    ]
+    (run / "audit.json").write_text(json.dumps({"images": 640, "findings": findings}))
+    seen = Page(write_report([run], tmp_path / "report.html").read_text()).visible
+    assert "leak (error) 0.png, 1.png, 2.png and 6 more: in train and test" in seen
+    assert "d0.png: hardly lit" in seen
+    assert "and 4 more" in seen
+    assert "d5.png" not in seen
+    assert "said elsewhere" not in seen
+    (run / "audit.json").write_text(json.dumps({"images": 640, "findings": []}))
+    assert (
+        "640 images looked at, nothing found" in Page(write_report([run], tmp_path / "again.html").read_text()).visible
+    )
+
+
+def test_the_diagnosis_stands_beside_the_curves(page):
+    assert "Over-fitting. The gap grew from epoch 6 on." in page.visible
+    assert "What to change. Augment." in page.visible
 
 
 def test_several_runs_stand_side_by_side(made, run, tmp_path):
@@ -175,8 +222,19 @@ def test_several_runs_stand_side_by_side(made, run, tmp_path):
     assert "2 runs side by side" in page.visible
     assert page.visible.count("Run it again") == 2
     assert "another set" in page.visible
+    assert "judged on the same rows" in page.visible
     identifiers = re.findall(r'\bid="([^"]+)"', path.read_text())
     assert len(identifiers) == len(set(identifiers))
+
+
+def test_runs_of_other_rows_say_that_they_form_no_pairs(made, run, tmp_path):
+    data = json.loads((run / "comparison.json").read_text())["data"]
+    change(run, data={**data, "sha256": "f" * 64})
+    for path in run.glob("*/predictions.npz"):
+        alter(path, manifest=np.array("f" * 64))
+    page = Page(write_report([made.folder, run], tmp_path / "both.html").read_text())
+    assert "judged on different rows" in page.visible
+    assert "no pairs are formed between them" in page.visible
 
 
 def test_what_a_run_lacks_is_left_out(run, tmp_path, made):
@@ -184,8 +242,9 @@ def test_what_a_run_lacks_is_left_out(run, tmp_path, made):
     (run / "cnn" / "contestant.json").unlink()
     comparison = json.loads((run / "comparison.json").read_text())
     for entry in comparison["contestants"].values():
-        for key in ("cost", "history", "per_class", "confusion", "size_bytes", "ece", "predict_seconds_per_image"):
-            entry.pop(key, None)
+        kept = {key: entry[key] for key in ("accuracy", "folder", "settings")}
+        entry.clear()
+        entry.update(kept)
     bare = {key: comparison[key] for key in ("data", "contestants")}
     (run / "comparison.json").write_text(json.dumps(bare))
     page = Page(write_report([run], tmp_path / "report.html", images=[made.images]).read_text())
@@ -201,16 +260,26 @@ def damages(run):
     yield "'data' and 'contestants'", lambda: (run / "comparison.json").write_text("[]")
     yield "comparison.json", lambda: [(run / name).unlink() for name in ("comparison.json", "run.json")]
     yield "predictions.npz", lambda: (run / "cnn" / "predictions.npz").write_bytes(b"PK")
-    yield "one test set", lambda: relabel(run / "cnn" / "predictions.npz")
+    cnn = run / "cnn" / "predictions.npz"
+    labels, told = np.load(cnn)["labels"], np.load(cnn)["probabilities"]
+    yield "one test set", lambda: alter(cnn, labels=labels[::-1])
+    yield "one test set", lambda: alter(cnn, names=np.load(cnn)["names"][::-1])
+    yield "data manifest", lambda: alter(cnn, manifest=np.array("e" * 64))
+    yield "softmax", lambda: alter(cnn, probabilities=np.log(told))
+    yield "NaN", lambda: alter(cnn, probabilities=np.where(told > 0.9, np.nan, told))
+    yield "labels from 0 to 3", lambda: alter(cnn, labels=labels + 1)
+    yield "swapped", lambda: alter(cnn, labels=told, probabilities=labels)
+    yield "4 class names", lambda: alter(cnn, class_names=np.array(["a", "b", "c"]))
     yield "accuracy", lambda: change(run, contestants={"cnn": {"folder": "cnn"}})
 
 
-def relabel(path):
+def alter(path, **arrays):
+    """Write a predictions.npz again with other arrays in it."""
     stored = dict(np.load(path))
-    np.savez(path, **{**stored, "labels": stored["labels"][::-1]})
+    np.savez(path, **{**stored, **arrays})
 
 
-@pytest.mark.parametrize("number", range(7))
+@pytest.mark.parametrize("number", range(14))
 def test_damage_is_one_line(run, tmp_path, number):
     words, damage = list(damages(run))[number]
     damage()
@@ -312,13 +381,6 @@ def test_the_gallery_shows_what_it_says(made):
     assert sure.argmax() in found["confident"]
     order = by_interest(run)
     assert sorted(order.tolist()) == list(range(len(run.labels)))
-
-
-def test_reliability_bins_hold_every_row():
-    confidence = np.array([0.05, 0.1, 0.11, 0.95, 1.0])
-    bins = reliability_bins(confidence, np.array([True, False, True, True, False]))
-    assert [(one.count, one.accuracy) for one in bins] == [(2, 0.5), (1, 1.0), (2, 0.5)]
-    assert [one.confidence for one in bins] == pytest.approx([0.075, 0.11, 0.975])
 
 
 def test_shades_and_mistakes_of_a_confusion_matrix():

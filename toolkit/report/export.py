@@ -13,6 +13,7 @@ from toolkit.report.figures.confusion import confusion_figure
 from toolkit.report.figures.cost import cost_against_accuracy, known_prices
 from toolkit.report.figures.intervals import differences, forest
 from toolkit.report.figures.learning import learning_curve
+from toolkit.report.figures.selective import risk_by_coverage
 from toolkit.report.reading import Run, read_runs
 from toolkit.report.tables import latex, markdown
 from toolkit.runs import write_text
@@ -58,11 +59,11 @@ def write_figures(run_folder: str | Path, folder: str | Path, *, png: bool = Tru
 def _figures(run: Run) -> Iterator[tuple[str, Markup]]:
     drawn: list[tuple[str, Markup | None]] = [("forest", forest(run, 720.0)), ("differences", differences(run, 720.0))]
     drawn += [(f"cost_{price.key}", cost_against_accuracy(run, price, 720.0)) for price in known_prices(run)]
-    drawn.append(("classes", class_scores(run, 720.0)))
+    drawn += [("classes", class_scores(run, 720.0)), ("risk_coverage", risk_by_coverage(run, 720.0))]
     for entrant in run.entrants:
         place = str(entrant.values.get("folder", f"contestant{entrant.colour}")).replace("/", "_")
         drawn.append((f"confusion_{place}", confusion_figure(run, entrant, 620.0)))
-        drawn.append((f"reliability_{place}", reliability(run, entrant, 320.0)))
+        drawn.append((f"reliability_{place}", reliability(entrant, 320.0)))
         drawn += [(f"{metric}_{place}", learning_curve(entrant, metric, 420.0)) for metric in ("loss", "accuracy")]
     return ((name, figure) for name, figure in drawn if figure is not None)
 

@@ -1,7 +1,7 @@
 """The small print of a run: the data in brief, how its costs were measured, and what it takes to run it again."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from toolkit.report.reading import Run
@@ -29,10 +29,25 @@ def audit(run: Run) -> Lines:
     passed_over = [f"{count:,} × {kind}" for kind, count in dict(run.data.get("passed_over") or {}).items()]
     groups = [("left out", left_out), ("passed over", passed_over), ("notes", list(run.data.get("notes") or ()))]
     found += [(label, _cut(lines)) for label, lines in groups if lines]
-    found += [
-        (str(label), _cut(_lines(value))) for label, value in dict(run.comparison.get("audit") or {}).items() if value
-    ]
-    return found
+    return found + _findings(run.audit)
+
+
+def _findings(audit: Mapping[str, Any]) -> Lines:
+    """What an audit found, a label for each kind, errors first; what was looked at where it found nothing."""
+    if not audit:
+        return []
+    by_kind: dict[str, list[str]] = {}
+    for finding in audit.get("findings") or ():
+        if finding.get("kind") == "note":  # the manifest has them too
+            continue
+        names = [str(name) for name in finding.get("names") or ()]
+        more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
+        said = f"{', '.join(names[:3])}{more}: " if names else ""
+        label = f"{finding.get('kind')} ({finding.get('severity')})"
+        by_kind.setdefault(label, []).append(said + str(finding.get("detail", "")))
+    if not by_kind:
+        return [("audit", [f"{int(audit.get('images', 0)):,} images looked at, nothing found."])]
+    return [(label, _cut(lines, 3)) for label, lines in by_kind.items()]
 
 
 def again(run: Run) -> list[tuple[str, str]]:
@@ -92,12 +107,6 @@ def _settings(settings: Any) -> str:
     return ", ".join(f"{key}={value}" for key, value in dict(settings or {}).items())
 
 
-def _lines(value: Any) -> list[str]:
-    if isinstance(value, Mapping):
-        return [f"{key}: {item}" for key, item in value.items()]
-    return [str(item) for item in value] if isinstance(value, Sequence) and not isinstance(value, str) else [str(value)]
-
-
-def _cut(lines: list[str]) -> list[str]:
-    shown = [shortened(line, 300) for line in lines[:MOST]]
-    return shown + ([f"and {len(lines) - MOST:,} more"] if len(lines) > MOST else [])
+def _cut(lines: list[str], most: int = MOST) -> list[str]:
+    shown = [shortened(line, 300) for line in lines[:most]]
+    return shown + ([f"and {len(lines) - most:,} more"] if len(lines) > most else [])

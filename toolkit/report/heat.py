@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,23 @@ from toolkit.errors import InputError
 from toolkit.report.reading import Run
 from toolkit.report.thumbnails import SIDE
 
-FILE = "explanations.npz"  # RUN/NAME/explanations.npz: `rows` int64 (R,), and a map (R, H, W) for each method
+FILE = "explanations.npz"  # `rows` int64 (R,), and for each method uint8 (R, h, w), heat, or (R, h, w, 3), a picture
 # Dark violet over red to pale yellow, rising in lightness all the way, so that it reads in grey as well.
 RAMP = np.array([[13, 8, 60], [86, 15, 110], [160, 40, 96], [222, 82, 56], [248, 154, 40], [252, 240, 160]], np.float32)
 
 
-def read_explanations(run: Run) -> dict[int, list[tuple[str, str, NDArray[np.float32]]]]:
-    """Row of the test set -> (contestant, method, map (H, W) in 0..1) of whoever has explained it."""
-    found: dict[int, list[tuple[str, str, NDArray[np.float32]]]] = {}
+@dataclass(frozen=True)
+class Explanation:
+    """What one contestant's answer to one image rests on, by one method."""
+
+    entrant: str
+    method: str
+    map: NDArray[np.uint8]  # (h, w), heat laid over the image, or (h, w, 3), a picture in its place
+
+
+def read_explanations(run: Run) -> dict[int, list[Explanation]]:
+    """Row of the test set -> what the contestants that explained it say."""
+    found: dict[int, list[Explanation]] = {}
     for entrant in run.entrants:
         path = run.folder / str(entrant.values.get("folder", entrant.name)) / FILE
         if not path.is_file():
@@ -28,13 +38,14 @@ def read_explanations(run: Run) -> dict[int, list[tuple[str, str, NDArray[np.flo
         stored = _arrays(path)
         rows = stored.pop("rows", np.zeros(0, np.int64)).tolist()
         for method, maps in stored.items():
-            if maps.ndim != 3 or len(maps) != len(rows):
+            form = maps.ndim == 3 or (maps.ndim == 4 and maps.shape[3] == 3)
+            if not form or len(maps) != len(rows) or maps.dtype != np.uint8:
                 raise InputError(
-                    f"Expected maps (R, H, W) for {len(rows)} rows in {path}. Received: {method} {maps.shape}."
+                    f"Expected maps uint8 (R, h, w) or (R, h, w, 3) for {len(rows)} rows in {path}. "
+                    f"Received: {method}, {maps.dtype} {maps.shape}; delete it."
                 )
-            scale = 255.0 if maps.dtype == np.uint8 else 1.0
-            for row, heat in zip(rows, maps, strict=True):
-                found.setdefault(int(row), []).append((entrant.name, method, heat.astype(np.float32) / scale))
+            for row, one in zip(rows, maps, strict=True):
+                found.setdefault(int(row), []).append(Explanation(entrant.name, method, one))
     return found
 
 
@@ -46,14 +57,16 @@ def _arrays(path: Path) -> dict[str, NDArray[Any]]:
         raise InputError(f"Expected an .npz of plain arrays. {path} cannot be read: {error}; delete it.") from None
 
 
+def drawn(webp: bytes, explanation: Explanation) -> bytes:
+    """The explanation of a thumbnail as WebP: heat over the picture, or a picture of its own."""
+    if explanation.map.ndim == 3:
+        return _encoded(_longest(Image.fromarray(explanation.map), SIDE))
+    return overlay(webp, explanation.map.astype(np.float32) / 255)
+
+
 def overlay(webp: bytes, heat: NDArray[np.float32]) -> bytes:
     """A thumbnail under its heat map in 0..1, as WebP: the hotter, the less of the picture shows."""
-    picture = Image.open(io.BytesIO(webp)).convert("L")
-    if max(picture.size) < SIDE:
-        factor = SIDE / max(picture.size)
-        picture = picture.resize(
-            (round(picture.width * factor), round(picture.height * factor)), Image.Resampling.NEAREST
-        )
+    picture = _longest(Image.open(io.BytesIO(webp)).convert("L"), SIDE)
     grown = Image.fromarray(np.clip(heat, 0, 1).astype(np.float32)).resize(picture.size, Image.Resampling.BILINEAR)
     heat = np.asarray(grown, np.float32)[..., None]
     place = np.clip(heat[..., 0], 0, 1) * (len(RAMP) - 1)
@@ -61,6 +74,17 @@ def overlay(webp: bytes, heat: NDArray[np.float32]) -> bytes:
     colour = RAMP[low] + (place - low)[..., None] * (RAMP[low + 1] - RAMP[low])
     weight = 0.2 + 0.6 * heat
     mixed = (1 - weight) * np.asarray(picture, np.float32)[..., None] + weight * colour
+    return _encoded(Image.fromarray(mixed.clip(0, 255).astype(np.uint8)))
+
+
+def _longest(picture: Image.Image, side: int) -> Image.Image:
+    """The picture with a longer side of `side` pixels; enlarged pixels stay squares."""
+    factor = side / max(picture.size)
+    size = (max(1, round(picture.width * factor)), max(1, round(picture.height * factor)))
+    return picture.resize(size, Image.Resampling.NEAREST if factor > 1 else Image.Resampling.LANCZOS)
+
+
+def _encoded(picture: Image.Image) -> bytes:
     written = io.BytesIO()
-    Image.fromarray(mixed.clip(0, 255).astype(np.uint8)).save(written, "WEBP", quality=70, method=2)
+    picture.save(written, "WEBP", quality=70, method=2)
     return written.getvalue()

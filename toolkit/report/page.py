@@ -12,15 +12,25 @@ from toolkit.report.figures.confusion import confusion_figure, confusion_of, wor
 from toolkit.report.figures.cost import PRICES, PRICES_BY_KEY, cost_against_accuracy, front, known_prices
 from toolkit.report.figures.intervals import differences, forest
 from toolkit.report.figures.learning import history_of, learning_curve
+from toolkit.report.figures.selective import risk_by_coverage
 from toolkit.report.gallery import by_interest, chapters
-from toolkit.report.heat import overlay, read_explanations
-from toolkit.report.reading import Run
+from toolkit.report.heat import Explanation, drawn, read_explanations
+from toolkit.report.judged import calibration_rows, group_tables, selective_rows
+from toolkit.report.reading import Entrant, Run
 from toolkit.report.tables import METRICS
 from toolkit.report.text import MISSING, fixed, percent
 from toolkit.report.thumbnails import PIXELS, PREFIX, image_size, inline
 from toolkit.report.verdict import verdict
 
 WIDE, NARROW, HALF, SQUARE = 1000.0, 346.0, 480.0, 620.0  # pixels that a figure has on a screen and on a phone
+METHODS = {
+    "occlusion": "occlusion",
+    "rise": "RISE",
+    "grad_cam": "Grad-CAM",
+    "attention_rollout": "attention",
+    "hog_glyphs": "HOG",
+    "lbp_codes": "LBP",
+}
 MOST_ROWS = 12_000  # rows of the test set that a click can find
 
 
@@ -53,11 +63,16 @@ def run_page(run: Run, number: int, pictures: Mapping[int, bytes]) -> dict[str, 
             for price in known_prices(run)
         ],
         "confusions": _confusions(run),
-        "reliability": [(entrant, figure) for entrant in run.entrants if (figure := reliability(run, entrant, 250.0))],
+        "reliability": [(entrant, figure) for entrant in run.entrants if (figure := reliability(entrant, 250.0))],
+        "calibration": calibration_rows(run),
+        "risk": both(lambda width: risk_by_coverage(run, width)),
+        "selective": selective_rows(run),
+        "by_group": group_tables(run),
         "classes": both(lambda width: class_scores(run, width)),
         "class_table": _class_table(run),
         "learning": _learning(run),
-        "gallery": _gallery(run, pictures),
+        "gallery": (shown := _gallery(run, pictures)),
+        "explained": any(card["heats"] for one in shown for card in one["cards"]),
         "pictures": len(pictures),
         "data": click_data(run, pictures),
     }
@@ -135,29 +150,41 @@ def _learning(run: Run) -> list[dict[str, Any]]:
                 for metric in ("loss", "accuracy")
                 if (figure := both(lambda width, e=entrant, m=metric: learning_curve(e, m, min(width, HALF))))
             ]
-            says = entrant.values.get("diagnosis") or entrant.details.get("diagnosis") or []
-            found.append(
-                {"entrant": entrant, "figures": figures, "diagnosis": [says] if isinstance(says, str) else list(says)}
-            )
+            found.append({"entrant": entrant, "figures": figures, "diagnosis": _diagnosis(entrant)})
     return found
+
+
+def _diagnosis(entrant: Entrant) -> list[tuple[str, str]]:
+    """Label and text of what the training's course says, and what to change."""
+    says = entrant.values.get("diagnosis") or entrant.details.get("diagnosis") or {}
+    says = says if isinstance(says, Mapping) else {"words": says}
+    kind, advice = str(says.get("kind") or ""), says.get("advice") or ()
+    lines = [advice] if isinstance(advice, str) else list(advice)
+    told = [(kind[:1].upper() + kind[1:], says.get("words")), *(("What to change", line) for line in lines)]
+    return [(label, str(text)) for label, text in told if text]
 
 
 def _gallery(run: Run, pictures: Mapping[int, bytes]) -> list[dict[str, Any]]:
     explained = read_explanations(run) if pictures else {}
     found = []
     for chapter in chapters(run):
-        cards = [_card(run, row, pictures.get(row), explained.get(row, [])) for row in chapter.rows]
+        rows = sorted(chapter.rows, key=lambda row: row not in explained)  # those with explanations first
+        cards = [_card(run, row, pictures.get(row), explained.get(row, [])) for row in rows]
         found.append({"chapter": chapter, "cards": cards})
     return found
 
 
-def _card(run: Run, row: int, webp: bytes | None, explained: list[tuple[str, str, Any]]) -> dict[str, Any]:
+def _card(run: Run, row: int, webp: bytes | None, explained: list[Explanation]) -> dict[str, Any]:
     answers = []
     for entrant in run.answered:
         predicted = int(entrant.predicted[row])  # type: ignore[index]
         right = predicted == int(run.labels[row])
         answers.append((entrant, run.class_names[predicted], percent(float(entrant.confidence[row]), 0), right))  # type: ignore[index]
-    heats = [(name, method, PREFIX + inline(overlay(webp, heat))) for name, method, heat in explained] if webp else []
+    heats = []
+    for entrant in run.entrants if webp else ():
+        own = [one for one in explained if one.entrant == entrant.name]
+        if webp and own:
+            heats.append((entrant, [(_method(one.method), PREFIX + inline(drawn(webp, one))) for one in own]))
     return {
         "row": row,
         "name": str(run.names[row]),
@@ -167,6 +194,10 @@ def _card(run: Run, row: int, webp: bytes | None, explained: list[tuple[str, str
         "picture": PREFIX + inline(webp) if webp else "",
         "heats": heats,
     }
+
+
+def _method(name: str) -> str:
+    return METHODS.get(name, name.replace("_", " "))
 
 
 def click_data(run: Run, pictures: Mapping[int, bytes]) -> dict[str, Any]:

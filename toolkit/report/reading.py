@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.errors import InputError
-from toolkit.runs import Predictions, read_json, read_predictions
+from toolkit.evaluation.checks import check_arrays, check_sums, sum_tolerance
+from toolkit.runs import Predictions, check_together, read_json, read_predictions
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,7 @@ class Run:
     labels: NDArray[np.int64]  # (N,), empty without predictions
     names: NDArray[np.str_]  # (N,)
     comparison: Mapping[str, Any]
+    audit: Mapping[str, Any]  # audit.json; empty where there is none
     notes: tuple[str, ...]  # what the run lacks
 
     @property
@@ -136,22 +138,22 @@ def _read_comparison(folder: Path) -> dict[str, Any]:
 
 def _run(folder: Path, comparison: Mapping[str, Any], colours: Mapping[str, int]) -> Run:
     data, notes = comparison["data"], []
-    entrants, answers = [], []
+    entrants, answers, found = [], {}, {}
     for name, values in comparison["contestants"].items():
         place = folder / str(values.get("folder", name))
-        predictions = None
         if (place / "predictions.npz").is_file():
             predictions = read_predictions(place / "predictions.npz")
-            answers.append((name, predictions))
+            answers[name] = predictions
         else:
             notes.append(f"The predictions of {name} are missing: its calibration and its images cannot be shown.")
         details = read_json(place / "contestant.json") if (place / "contestant.json").is_file() else {}
-        entrants.append(
-            _entrant(name, colours[name], values, predictions, details if isinstance(details, dict) else {})
-        )
-    _check_alike(folder, data, answers)
+        found[name] = details if isinstance(details, dict) else {}
+    _check_answers(folder, data, answers)
+    for name, values in comparison["contestants"].items():
+        entrants.append(_entrant(name, colours[name], values, answers.get(name), found[name]))
     entrants.sort(key=lambda entrant: (-_value(entrant, "accuracy"), _value(entrant, "log_loss")))
-    class_names = data.get("class_names") or (answers[0][1].class_names if answers else _numbered(entrants[0]))
+    first = next(iter(answers.values()), None)
+    class_names = data.get("class_names") or (first.class_names if first else _numbered(entrants[0]))
     return Run(
         folder=folder,
         title=_title(data.get("source"), folder),
@@ -161,11 +163,19 @@ def _run(folder: Path, comparison: Mapping[str, Any], colours: Mapping[str, int]
         pairs=tuple(pair for pair in comparison.get("pairs") or () if isinstance(pair, dict)),
         letters=comparison.get("groups") or {},
         class_names=tuple(str(name) for name in class_names),
-        labels=answers[0][1].labels if answers else np.zeros(0, np.int64),
-        names=answers[0][1].names if answers else np.zeros(0, np.str_),
+        labels=first.labels if first else np.zeros(0, np.int64),
+        names=first.names if first else np.zeros(0, np.str_),
         comparison=comparison,
+        audit=_audit(folder),
         notes=tuple(notes),
     )
+
+
+def _audit(folder: Path) -> Mapping[str, Any]:
+    """What `touchstone audit` wrote into the run, if anything."""
+    path = folder / "audit.json"
+    found = read_json(path) if path.is_file() else {}
+    return found if isinstance(found, dict) else {}
 
 
 def _entrant(
@@ -188,20 +198,24 @@ def _entrant(
     )
 
 
-def _check_alike(folder: Path, data: Mapping[str, Any], answers: Sequence[tuple[str, Predictions]]) -> None:
-    """Refuse predictions that are not of one test set: of this run's manifest, with the same rows and classes."""
-    for name, predictions in answers:
-        first = answers[0][1]
-        alike = (
-            np.array_equal(predictions.labels, first.labels)
-            and np.array_equal(predictions.names, first.names)
-            and predictions.class_names == first.class_names
-            and predictions.manifest in ("", data.get("sha256", predictions.manifest))
-        )
-        if not alike:
+def _check_answers(folder: Path, data: Mapping[str, Any], answers: Mapping[str, Predictions]) -> None:
+    """Refuse what are no probabilities, and what is not of one test set: this run's manifest, rows and classes."""
+    for name, one in answers.items():
+        try:
+            _, values = check_arrays(one.labels, one.probabilities)
+            check_sums(float(values.min()), values.sum(axis=1, dtype=np.float64), sum_tolerance(one.probabilities))
+        except InputError as error:
+            raise InputError(f"{error} They are those of '{name}' in {folder}.") from None
+        told = data.get("class_names") or one.class_names
+        if not values.shape[1] == len(told) == len(one.class_names):
             raise InputError(
-                f"Expected predictions of one test set in {folder}. Those of '{name}' are of another; repeat the run."
+                f"Expected {values.shape[1]} class names, one for each column of '{name}' in {folder}. "
+                f"Received: {len(told)} in comparison.json, {len(one.class_names)} in predictions.npz."
             )
+    try:
+        check_together(answers, str(data.get("sha256") or ""))
+    except InputError as error:
+        raise InputError(f"{error} They are in {folder}.") from None
 
 
 def _value(entrant: Entrant, metric: str) -> float:

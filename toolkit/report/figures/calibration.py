@@ -1,42 +1,42 @@
-"""Reliability diagrams: whether a confidence of 80 % is right 80 times in 100. The ECE itself comes from the run."""
+"""Reliability diagrams: whether a confidence of 80 % is right 80 times in 100. The bins come from the run."""
 
+import math
 from dataclasses import dataclass
 
-import numpy as np
 from markupsafe import Markup
-from numpy.typing import NDArray
 
 from toolkit.report.colours import COLOURS
-from toolkit.report.reading import Entrant, Run
+from toolkit.report.reading import Entrant, Interval, as_interval
 from toolkit.report.svg import Drawing, Scale
 from toolkit.report.text import count, percent
-
-BINS = 10
 
 
 @dataclass(frozen=True)
 class Bin:
-    """The predictions whose confidence lies in one tenth."""
+    """The predictions whose confidence lies in (low, high]."""
 
+    low: float
+    high: float
     count: int
     confidence: float  # mean
-    accuracy: float
+    accuracy: Interval
 
 
-def reliability_bins(confidence: NDArray[np.floating], correct: NDArray[np.bool_], bins: int = BINS) -> list[Bin]:
-    """Confidence (N,) and whether it was right (N,) -> the bins of equal width that hold any."""
-    place = np.clip(np.ceil(np.asarray(confidence, np.float64) * bins).astype(np.int64) - 1, 0, bins - 1)
-    counts = np.bincount(place, minlength=bins)
-    sums = np.bincount(place, confidence, minlength=bins)
-    hits = np.bincount(place, correct, minlength=bins)
-    return [Bin(int(n), float(c / n), float(h / n)) for n, c, h in zip(counts, sums, hits, strict=True) if n]
+def bins_of(entrant: Entrant) -> list[Bin]:
+    """The bins as `compare` wrote them, empty where it wrote none."""
+    found = []
+    for entry in dict(entrant.values.get("calibration") or {}).get("bins") or ():
+        accuracy = as_interval(entry.get("accuracy"))
+        if accuracy is not None:
+            found.append(Bin(entry["low"], entry["high"], int(entry["rows"]), entry["confidence"], accuracy))
+    return found
 
 
-def reliability(run: Run, entrant: Entrant, width: float) -> Markup | None:
-    """Accuracy over confidence with the gap to the diagonal, and below it how many predictions were that confident."""
-    if entrant.predicted is None or entrant.confidence is None:
+def reliability(entrant: Entrant, width: float) -> Markup | None:
+    """Accuracy over confidence with its interval, and below it how many predictions were that confident."""
+    bins = bins_of(entrant)
+    if not bins:
         return None
-    bins = reliability_bins(entrant.confidence, entrant.predicted == run.labels)
     left, right, top = 50.0, width - 12, 8.0
     floor = top + (right - left)
     base = floor + 62
@@ -49,28 +49,21 @@ def reliability(run: Run, entrant: Entrant, width: float) -> Markup | None:
         if tick in (0, 0.5, 1):
             drawing.text(across(tick), base + 16, percent(tick, 0).replace(" ", ""), "muted small", "middle")
     drawing.line(across(0), up(0), across(1), up(1), "rule")
+    tallest = max(one.count for one in bins)
     drawing.raw(f'<g class="k{entrant.colour % COLOURS}">')
     for one in bins:
-        x, high, low = (
-            across(one.confidence),
-            up(max(one.accuracy, one.confidence)),
-            up(min(one.accuracy, one.confidence)),
-        )
-        drawing.rectangle(x - 5, high, 10, max(low - high, 0.5), "faint")
-    drawing.polyline([(across(one.confidence), up(one.accuracy)) for one in bins], "stroke")
-    tallest = max(one.count for one in bins)
-    for one in bins:
+        x, low, high = across(one.confidence), one.accuracy.low, one.accuracy.high
+        if low is not None and high is not None:
+            drawing.rectangle(x - 4, up(high), 8, max(up(low) - up(high), 0.5), "faint")
         height = max(1.0, 40 * one.count / tallest)
-        x = across((min(int(np.ceil(one.confidence * BINS)), BINS) or 1) / BINS)
-        drawing.rectangle(x - (right - left) / BINS + 1, base - height, (right - left) / BINS - 2, height, "bar")
+        drawing.rectangle(across(one.low) + 1, base - height, across(one.high) - across(one.low) - 2, height, "bar")
+    drawing.polyline([(across(one.confidence), up(one.accuracy.value)) for one in bins], "stroke")
     drawing.raw("</g>")
     for one in bins:
-        tip = (
-            f"{count(one.count)} predictions, {percent(one.confidence)} sure on average: {percent(one.accuracy)} right"
-        )
-        drawing.marker(
-            across(one.confidence), up(one.accuracy), entrant.colour, tip, radius=2 + 2.5 * (one.count / tallest) ** 0.5
-        )
+        said = f"{percent(one.confidence)} sure on average: {percent(one.accuracy.value)} right"
+        tip = f"{count(one.count)} predictions, {said}"
+        radius = 2 + 2.5 * math.sqrt(one.count / tallest)
+        drawing.marker(across(one.confidence), up(one.accuracy.value), entrant.colour, tip, radius=radius)
     drawing.line(left, base, right, base, "axis")
     drawing.text((left + right) / 2, base + 36, "confidence", "muted", "middle")
     drawing.upright(10, (top + floor) / 2, "accuracy", "muted", "middle")

@@ -1,0 +1,108 @@
+"""Tables of what stands behind the metrics: calibration, answering only when sure, groups. It computes none of it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from toolkit.report.figures.selective import selective_of
+from toolkit.report.reading import Entrant, Run, as_interval
+from toolkit.report.text import MISSING, count, fixed, listed, percent
+
+WORSE = "worse than the rest"
+Row = tuple[Entrant, Sequence[tuple[str, str]]]  # cells: what is shown, and a small addition
+
+
+@dataclass(frozen=True)
+class Groups:
+    """One column of the manifest: a row for each of its values, cells for the contestants in the order of the run."""
+
+    column: str
+    says: str  # the worst group, in a sentence
+    rows: Sequence[tuple[str, int, Sequence[tuple[str, str, bool]]]]  # value, rows, (accuracy, ends, proven worse)
+
+
+def calibration_rows(run: Run) -> list[Row]:
+    """ECE and what noise makes of it, classwise ECE, the Brier score and its parts; empty where the run has none."""
+    found = []
+    for entrant in run.entrants:
+        parts = dict(entrant.values.get("calibration") or {})
+        errors, brier = dict(parts.get("errors") or {}), dict(parts.get("brier") or {})
+        if not errors or not brier:
+            continue
+        ece, mass, classwise = (dict(errors.get(name) or {}) for name in ("ece", "ece_equal_mass", "classwise_ece"))
+        cells = [
+            (fixed(ece.get("value")), f"{fixed(ece.get('low'))}..{fixed(ece.get('high'))}"),
+            (fixed(ece.get("bias")), f"{fixed(ece.get('if_calibrated'))} at best"),
+            *((fixed(error.get("value")), "") for error in (mass, classwise)),
+            *((fixed(brier.get(name)), "") for name in ("brier", "reliability", "resolution", "uncertainty")),
+        ]
+        found.append((entrant, cells))
+    return found
+
+
+def selective_rows(run: Run) -> tuple[list[float], list[Row]]:
+    """The risks that the run names, and for each contestant the share of rows it can answer at each, and the area."""
+    told = [(entrant, selective_of(entrant)) for entrant in run.entrants]
+    told = [(entrant, one) for entrant, one in told if one.get("at_risk")]
+    risks = [float(at["risk"]) for at in told[0][1]["at_risk"]] if told else []
+    rows = []
+    for entrant, one in told:
+        cells = [(percent(at["coverage"], 0), _sureness(at)) for at in one["at_risk"]]
+        rows.append((entrant, [*cells, (fixed(one.get("area")), "")]))
+    return risks, rows
+
+
+def _sureness(at: Mapping[str, Any]) -> str:
+    threshold = at.get("threshold")
+    return MISSING if threshold is None else f"from {percent(threshold, 0)} sure"
+
+
+def group_tables(run: Run) -> list[Groups]:
+    """A table for each column of the manifest that the run was judged by."""
+    columns: dict[str, None] = {}
+    for entrant in run.entrants:
+        columns |= dict.fromkeys(entrant.values.get("by_group") or {})
+    return [_groups(run, column) for column in columns]
+
+
+def _groups(run: Run, column: str) -> Groups:
+    """The groups in the order of the first contestant, the worst first."""
+    told = []
+    for entrant in run.entrants:
+        lines = dict(entrant.values.get("by_group") or {}).get(column) or ()
+        told.append({str(line["name"]): line for line in lines})
+    names = dict.fromkeys(name for lines in told for name in lines)
+    rows = []
+    for name in names:
+        cells = [_accuracy(lines.get(name)) for lines in told]
+        size = next(int(lines[name].get("rows", 0)) for lines in told if name in lines)
+        rows.append((name, size, cells))
+    return Groups(column, _worst(run, told), rows)
+
+
+def _accuracy(line: Mapping[str, Any] | None) -> tuple[str, str, bool]:
+    interval = as_interval(line.get("accuracy")) if line else None
+    if line is None or interval is None:
+        return MISSING, "", False
+    ends = f"{fixed(interval.low)}..{fixed(interval.high)}" if interval.low is not None else ""
+    return fixed(interval.value), ends, line.get("verdict") == WORSE
+
+
+def _worst(run: Run, told: Sequence[Mapping[str, Mapping[str, Any]]]) -> str:
+    """Which group each contestant does worst on, where that is more than chance."""
+    proven: dict[str, list[str]] = {}
+    for entrant, lines in zip(run.entrants, told, strict=True):
+        for name, line in lines.items():
+            if line.get("verdict") == WORSE:
+                proven.setdefault(name, []).append(entrant.name)
+    if proven:
+        said = [f"{name} for {listed(who)}" for name, who in proven.items()]
+        return f"Worse than the rest by more than chance: {'; '.join(said)}."
+    first = next((lines for lines in told if lines), {})
+    worst = next(iter(first.values()), None)
+    if worst is None:
+        return ""
+    value = as_interval(worst.get("accuracy"))
+    points = percent(value.value if value else None)
+    rows = count(worst.get("rows"))
+    return f"Lowest: {worst['name']}, {points} of {rows} rows for {run.entrants[0].name}; it may be chance."
