@@ -15,17 +15,29 @@ class Advance(Protocol):
 
 
 @contextmanager
-def bar(description: str, total: float | None, show: bool = True) -> Iterator[Advance]:
-    """A rich progress bar with time left, gone when the work is done; with `show=False` or no terminal, nothing."""
+def bar(
+    description: str, total: float | None, show: bool = True, *, done: float = 0, each: int = 0
+) -> Iterator[Advance]:
+    """A rich progress bar with time left, gone when the work is done; with `show=False` or no terminal, nothing.
+
+    `done` units were done before; with `each` images in a unit, the bar says how many images go by in a second.
+    """
     from rich.console import Console
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
         Progress,
+        ProgressColumn,
+        Task,
         TextColumn,
         TimeElapsedColumn,
         TimeRemainingColumn,
     )
+    from rich.text import Text
+
+    class Rate(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            return Text(f"{task.speed * each:,.0f} images/s" if each and task.speed else "")
 
     console = Console(stderr=True)
     columns = (
@@ -34,14 +46,24 @@ def bar(description: str, total: float | None, show: bool = True) -> Iterator[Ad
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
+        Rate(),
         TextColumn("{task.fields[note]}"),
     )
     widgets = console.is_jupyter and find_spec("ipywidgets") is not None  # without them rich warns and draws nothing
     visible = show and (console.is_terminal or widgets)
     with Progress(*columns, console=console, transient=True, disable=not visible) as progress:
-        task = progress.add_task(description, total=total, note="")
+        task = progress.add_task(description, total=total, completed=done, note="")
 
         def advance(done: float = 1, note: str = "") -> None:
             progress.update(task, advance=done, note=note or progress.tasks[0].fields["note"])
 
         yield advance
+
+
+def say(line: str, show: bool = True) -> None:
+    """One line above the bar that follows, on standard error; with `show=False` or no terminal, nothing."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if show and console.is_terminal:
+        console.print(line, highlight=False, markup=False)

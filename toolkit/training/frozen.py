@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from toolkit.models import feature_extractor
 from toolkit.pipeline import Batches, Subset
 from toolkit.progress import Advance, bar
+from toolkit.training.checkpoint import Checkpoint
 from toolkit.training.inference import logits, rows_at_once
 from toolkit.training.optimizer import Rates
 from toolkit.training.phase import train
@@ -26,7 +27,13 @@ HEAD_STEPS = 20  # at once: a step of a head costs less than its call
 
 
 def train_head(
-    network: Any, recipe: Recipe, batches: Batches, held: Subset, held_labels: NDArray[np.int64], verbose: bool
+    network: Any,
+    recipe: Recipe,
+    batches: Batches,
+    held: Subset,
+    held_labels: NDArray[np.int64],
+    verbose: bool,
+    checkpoint: Checkpoint | None = None,
 ) -> Watch:
     """Phase one: train the layers behind "features" in place, the others and their statistics staying as they are.
 
@@ -37,14 +44,19 @@ def train_head(
         held: images uint8 (M, H, W, C) that choose the best epoch, M may be 0.
         held_labels: (M,).
         verbose: a bar for the features, then one for the head.
+        checkpoint: of this training; where phase two had begun, nothing is left to do.
     """
+    checkpoint = checkpoint or Checkpoint()
+    if checkpoint.past(1):
+        return Watch(recipe, held, held_labels, lambda done=1, note="": None, phase=1)
     recipe = dataclasses.replace(recipe, epochs=recipe.frozen_epochs or recipe.epochs)
     with bar(f"{network.name}: features", len(batches.labels) * recipe.passes + len(held_labels), verbose) as advance:
         features, targets = computed(network, batches, recipe.passes, advance)
         held_features = logits(feature_extractor(network), held)
     head = keras.Model(network.get_layer("features").output, network.output, name=f"{network.name}_head")
-    with bar(f"{network.name}: head", batches.steps * (recipe.epochs or 1), verbose) as advance:
-        watch = Watch(recipe, held_features, held_labels, advance, phase=1)
+    done, each = checkpoint.epochs(1) * batches.steps, batches.batch_size
+    with bar(f"{network.name}: head", batches.steps * (recipe.epochs or 1), verbose, done=done, each=each) as advance:
+        watch = Watch(recipe, held_features, held_labels, advance, phase=1, checkpoint=checkpoint)
         source = FeatureBatches(batches, features, targets, lambda: watch.epoch)
         train(head, source, recipe, watch, steps=batches.steps, at_once=min(HEAD_STEPS, batches.steps))
     return watch

@@ -10,12 +10,17 @@ from numpy.typing import NDArray
 from toolkit.errors import InputError
 from toolkit.pipeline.batches import Images
 from toolkit.progress import Advance
+from toolkit.training.checkpoint import Checkpoint, State, values
+from toolkit.training.ema import averaged
 from toolkit.training.inference import log_softmax, logits
 from toolkit.training.recipe import Recipe
 
 
 class Watch(keras.callbacks.Callback):
-    """Measures the hold-out after each epoch, keeps the best epoch's weights, stops `patience` epochs after it."""
+    """Measures the hold-out after each epoch, keeps the best epoch's weights, stops `patience` epochs after it.
+
+    With a checkpoint that was written in this phase it goes on from there; `saved` is that state.
+    """
 
     def __init__(
         self,
@@ -26,6 +31,7 @@ class Watch(keras.callbacks.Callback):
         *,
         phase: int = 0,
         before: "Watch | None" = None,
+        checkpoint: Checkpoint | None = None,
     ) -> None:
         """Hold-out images uint8 (M, H, W, C), or what else the network takes, and labels (M,), M may be 0.
 
@@ -40,11 +46,17 @@ class Watch(keras.callbacks.Callback):
         self.best_epoch: int = before.best_epoch if before else -1
         self.best_weights: list[NDArray[np.float32]] | None = None
         self._earlier = len(self.history.get("loss", []))
+        self.checkpoint = checkpoint or Checkpoint()
+        self.saved = self.checkpoint.of(phase)
+        if self.saved is not None:
+            self.history, self.best_epoch = self.saved.history, self.saved.best_epoch
+            self.best_weights = self.saved.best_weights
+            self._earlier = len(self.history["loss"]) - self.saved.epochs
         self._step, self._note = 0, ""
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Remember what the phase before has reached."""
-        if self.best_epoch >= 0 and len(self.labels):
+        if self.saved is None and self.best_epoch >= 0 and len(self.labels):
             self.best_weights = self.model.get_weights()
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -62,31 +74,51 @@ class Watch(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Write the epoch into the history and decide whether it was the best, and whether it was the last."""
-        values = {"loss": float((logs or {})["loss"]), "accuracy": float((logs or {})["accuracy"])}
+        seen = {"loss": float((logs or {})["loss"]), "accuracy": float((logs or {})["accuracy"])}
         if len(self.labels):
-            answers = logits(self.model, self.images)
+            with averaged(self.model):
+                answers = logits(self.model, self.images)
             if not np.isfinite(answers).all():
                 raise self._not_finite(f"answers on the hold-out that are not, after epoch {epoch + 1}")
             chances = log_softmax(answers)
-            values["holdout_loss"] = -float(chances[np.arange(len(self.labels)), self.labels].mean())
-            values["holdout_accuracy"] = float((chances.argmax(axis=1) == self.labels).mean())
-            self._note = f" validation {values['holdout_accuracy']:.3f}"
+            seen["holdout_loss"] = -float(chances[np.arange(len(self.labels)), self.labels].mean())
+            seen["holdout_accuracy"] = float((chances.argmax(axis=1) == self.labels).mean())
+            self._note = f" validation {seen['holdout_accuracy']:.3f}"
         if self.phase:
-            values["phase"] = float(self.phase)
-        for name, value in values.items():
+            seen["phase"] = float(self.phase)
+        for name, value in seen.items():
             self.history.setdefault(name, []).append(value)
         place = self._earlier + epoch
         if not len(self.labels):
             self.best_epoch = place
-        elif self.best_epoch < 0 or values["holdout_loss"] < self.history["holdout_loss"][self.best_epoch]:
-            self.best_epoch, self.best_weights = place, self.model.get_weights()
+        elif self.best_epoch < 0 or seen["holdout_loss"] < self.history["holdout_loss"][self.best_epoch]:
+            with averaged(self.model):
+                self.best_epoch, self.best_weights = place, self.model.get_weights()
         elif place - max(self.best_epoch, self._earlier - 1) >= self.recipe.patience:
             self.model.stop_training = True
+        self.checkpoint.keep(lambda: self._state(epoch + 1), self.history)
+
+    def _state(self, epochs: int) -> State:
+        """After so many epochs of this phase, of the network as it trains, not as it was best."""
+        return State(
+            phase=self.phase,
+            epochs=epochs,
+            finished=bool(self.model.stop_training) or epochs == self.recipe.epochs,
+            history=self.history,
+            best_epoch=self.best_epoch,
+            variables=values(self.model.variables),
+            optimizer=values(self.model.optimizer.variables),
+            best_weights=self.best_weights,
+        )
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Put the best epoch's weights back."""
+        self.put_back(self.model)
+
+    def put_back(self, network: Any) -> None:
+        """Give a network the weights of the best epoch, where there is one."""
         if self.best_weights is not None:
-            self.model.set_weights(self.best_weights)
+            network.set_weights(self.best_weights)
 
     def _not_finite(self, received: str) -> InputError:
         lower = self.recipe.learning_rate / 10
