@@ -39,6 +39,7 @@ class Outcome:
     cost: dict[str, Any] = dataclasses.field(default_factory=dict)  # `toolkit.cost.Cost`: latency, memory, parameters
     history: dict[str, list[float | None]] = dataclasses.field(default_factory=dict)  # a value an epoch, of networks
     best_epoch: int | None = None  # counted from 0, whose weights were kept
+    diagnosis: dict[str, Any] = dataclasses.field(default_factory=dict)  # kind, words, advice: what its curves say
     details: dict[str, Any] = dataclasses.field(default_factory=dict)  # `toolkit.evaluation.details`
 
     def to_dict(self) -> dict[str, Any]:
@@ -294,7 +295,9 @@ def _contend(name: str, classifier: Classifier, dataset: Dataset) -> tuple[runs.
 
 
 def _training(classifier: Any) -> dict[str, Any]:
-    """How it learned, of those that say so: `history_`, a value an epoch, and `best_epoch_`; NaN becomes None."""
+    """How it learned, of those that say so: `history_`, a value an epoch (NaN becomes None), `best_epoch_`, and
+    `diagnosis`, what those say.
+    """
     history = getattr(classifier, "history_", None)
     if not isinstance(history, Mapping):
         return {}
@@ -303,7 +306,9 @@ def _training(classifier: Any) -> dict[str, Any]:
         for name, column in history.items()
     }
     best = getattr(classifier, "best_epoch_", None)
-    return {"history": values, "best_epoch": None if best is None else int(best)}
+    told: dict[str, Any] = {"history": values, "best_epoch": None if best is None else int(best)}
+    diagnosis = getattr(classifier, "diagnosis", None)
+    return told if diagnosis is None else {**told, "diagnosis": diagnosis.to_dict()}
 
 
 def _columns(name: str, classifier: Any, answer: NDArray[Any], classes: int) -> NDArray[np.float32]:

@@ -18,6 +18,7 @@ from toolkit.classifier import check_images, check_labels
 from toolkit.pipeline import Batches, Subset, balanced_weights
 from toolkit.progress import bar, say
 from toolkit.training.checkpoint import Checkpoint, History, fingerprint
+from toolkit.training.diagnosis import Diagnosis, diagnose
 from toolkit.training.frozen import fine, train_head, unfreeze
 from toolkit.training.holdout import stratified_holdout
 from toolkit.training.inference import log_softmax, logits
@@ -133,6 +134,13 @@ class KerasClassifier(BaseEstimator):
             network.set_weights(self.weights_)
             self._network = network
         return self._network
+
+    @property
+    def diagnosis(self) -> Diagnosis:
+        """What the curves of the last fit say, and what to change."""
+        if not hasattr(self, "history_"):
+            raise NotFittedError("Expected a fitted classifier. Received: one that has seen no images. Call fit first.")
+        return diagnose(self.history_, self.best_epoch_, len(self.classes_))
 
     def learned(self) -> dict[str, Any]:
         """What `fit` learned beside the network's weights: every attribute that ends in `_`; empty before `fit`."""

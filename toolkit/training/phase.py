@@ -1,9 +1,11 @@
 """One phase of a training: a network goes over batches under a recipe. It knows neither images nor other phases."""
 
+import re
 from typing import Any
 
 import keras
 
+from toolkit.errors import InputError
 from toolkit.training.checkpoint import assign
 from toolkit.training.losses import loss_of
 from toolkit.training.optimizer import Rates, optimizer, penalise
@@ -37,4 +39,22 @@ def train(
             watch.put_back(network)
             return
     done = watch.saved.epochs if watch.saved else 0
-    network.fit(source, epochs=epochs, initial_epoch=done, verbose=0, callbacks=[watch], shuffle=False)
+    try:
+        network.fit(source, epochs=epochs, initial_epoch=done, verbose=0, callbacks=[watch], shuffle=False)
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        raise out_of_memory(recipe.batch_size) from error
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether it is NumPy's, TensorFlow's or JAX's way to say that memory did not suffice."""
+    return isinstance(error, MemoryError) or bool(re.search("RESOURCE_EXHAUSTED|ResourceExhausted", repr(error)))
+
+
+def out_of_memory(batch_size: int) -> InputError:
+    """The error that says which batch size to try: the largest power of two below."""
+    smaller = 1 << max(0, (batch_size - 1).bit_length() - 1)
+    remedy = f"try batch_size={smaller}" if batch_size > 1 else "take a smaller network or smaller images"
+    images = f"a batch of {batch_size} images" if batch_size > 1 else "a single image"
+    return InputError(f"Expected {images} to fit into memory beside the network. Received: out of memory; {remedy}.")
