@@ -24,6 +24,7 @@ LOOKED_AT = 512  # images whose pixels say which data this is; all labels do
 
 Arrays = list[NDArray[Any]]
 History = Mapping[str, list[float]]
+EachEpoch = Callable[[History], bool | None]  # called with the history so far; True ends the training
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Checkpoint:
         self,
         path: Path | None = None,
         identity: Mapping[str, Any] | None = None,
-        each_epoch: Callable[[History], None] | None = None,
+        each_epoch: EachEpoch | None = None,
         *,
         writes: bool = True,
     ) -> None:
@@ -75,12 +76,11 @@ class Checkpoint:
         """Whether a later phase had begun, so that there is nothing left to do in this one."""
         return self.state is not None and self.state.phase > phase
 
-    def keep(self, state: Callable[[], State], history: History) -> None:
-        """Write a state, beside and renamed, and hand on the history."""
+    def keep(self, state: Callable[[], State], history: History) -> bool:
+        """Write a state, beside and renamed, and hand on the history; whether `each_epoch` wants the training ended."""
         if self.path is not None and self.writes:
             _write(self.path, self.identity, state())
-        if self.each_epoch is not None and self.writes:
-            self.each_epoch(history)
+        return self.each_epoch is not None and self.writes and bool(self.each_epoch(history))
 
 
 def fingerprint(images: Images, labels: NDArray[np.int64]) -> str:

@@ -17,7 +17,7 @@ from sklearn.exceptions import NotFittedError
 from toolkit.classifier import check_images, check_labels
 from toolkit.pipeline import Batches, Subset, balanced_weights
 from toolkit.progress import bar, say
-from toolkit.training.checkpoint import Checkpoint, History, fingerprint
+from toolkit.training.checkpoint import Checkpoint, EachEpoch, fingerprint
 from toolkit.training.diagnosis import Diagnosis, diagnose
 from toolkit.training.frozen import fine, train_head, unfreeze
 from toolkit.training.holdout import stratified_holdout
@@ -49,7 +49,7 @@ class KerasClassifier(BaseEstimator):
     verbose: bool = True  # a progress line on standard error, if that is a terminal
     options: Mapping[str, Any] = field(default_factory=dict)  # of the network: {"weights": "imagenet"}, {"width": 16}
     checkpoint: Path | None = None  # a file, rewritten after each epoch, from which the same `fit` goes on
-    each_epoch: Callable[[History], None] | None = None  # called after each epoch with the history so far
+    each_epoch: EachEpoch | None = None  # called after each epoch with the history so far; True ends the training
 
     def fit(self, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> Self:
         """Train from the start on uint8 (N, H, W, C) and int64 (N,); ended by an error or Ctrl-C, it changes nothing.

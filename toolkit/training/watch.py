@@ -96,7 +96,8 @@ class Watch(keras.callbacks.Callback):
                 self.best_epoch, self.best_weights = place, self.model.get_weights()
         elif place - max(self.best_epoch, self._earlier - 1) >= self.recipe.patience:
             self.model.stop_training = True
-        self.checkpoint.keep(lambda: self._state(epoch + 1), self.history)
+        if self.checkpoint.keep(lambda: self._state(epoch + 1), self.history):
+            self.model.stop_training = True
 
     def _state(self, epochs: int) -> State:
         """After so many epochs of this phase, of the network as it trains, not as it was best."""
