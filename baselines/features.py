@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from baselines.grid import hog_grid, grid_cell, pair
+from baselines.grid import grid_cell, hog_grid, pair
 
 IMAGES_AT_ONCE = 1024  # that PixelFeatures holds as float32
 
@@ -43,7 +43,7 @@ class HOGFeatures(TransformerMixin, BaseEstimator):
 
     def fit(self, images: NDArray[np.uint8], labels: Any = None) -> Self:
         """Remember the shape (H, W, C) and choose the cell; a ValueError when not one block fits."""
-        height, width, _ = shape = _checked(images).shape[1:]
+        height, width, _ = shape = checked_images(images).shape[1:]
         if self.pixels_per_cell is None:
             side = max(4, round((min(height, width) + 2 * self.padding) / self.cells_across))
             cell = (side, side)
@@ -59,7 +59,7 @@ class HOGFeatures(TransformerMixin, BaseEstimator):
         from baselines.hog import hog_features  # here, because Keras takes seconds to import
 
         return hog_features(
-            _checked(images, self.image_shape_),
+            checked_images(images, self.image_shape_),
             self.orientations,
             self.pixels_per_cell_,
             self.cells_per_block,
@@ -80,7 +80,7 @@ class LBPFeatures(TransformerMixin, BaseEstimator):
 
     def fit(self, images: NDArray[np.uint8], labels: Any = None) -> Self:
         """Remember the shape (H, W, C); a ValueError when the grid is finer than the image."""
-        shape = _checked(images).shape[1:]
+        shape = checked_images(images).shape[1:]
         grid_cell(shape[0], shape[1], pair("grid", self.grid))
         self.image_shape_ = shape
         return self
@@ -90,7 +90,7 @@ class LBPFeatures(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         from baselines.lbp import lbp_features  # here, because Keras takes seconds to import
 
-        return lbp_features(_checked(images, self.image_shape_), self.P, self.R, self.method, self.grid)
+        return lbp_features(checked_images(images, self.image_shape_), self.P, self.R, self.method, self.grid)
 
 
 class PixelFeatures(TransformerMixin, BaseEstimator):
@@ -107,7 +107,7 @@ class PixelFeatures(TransformerMixin, BaseEstimator):
 
     def fit(self, images: NDArray[np.uint8], labels: Any = None) -> Self:
         """Remember the shape (H, W, C) and choose the factor."""
-        shape = _checked(images).shape[1:]
+        shape = checked_images(images).shape[1:]
         factor = 1 if self.longest is None else math.ceil(max(shape[:2]) / self.longest)
         self.factor_, self.image_shape_ = min(factor, *shape[:2]), shape
         return self
@@ -115,7 +115,7 @@ class PixelFeatures(TransformerMixin, BaseEstimator):
     def transform(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """uint8 (N, H, W, C) of the shape seen in `fit` -> float32 (N, h * w * C)."""
         check_is_fitted(self)
-        images = _checked(images, self.image_shape_)
+        images = checked_images(images, self.image_shape_)
         rows, columns = (side // self.factor_ for side in self.image_shape_[:2])
         pictures = np.empty((len(images), rows * columns * self.image_shape_[2]), np.float32)
         for start in range(0, len(images), IMAGES_AT_ONCE):
@@ -130,7 +130,7 @@ class PixelFeatures(TransformerMixin, BaseEstimator):
         return pictures
 
 
-def _checked(images: Any, expected_shape: tuple[int, ...] | None = None) -> NDArray[np.uint8]:
+def checked_images(images: Any, expected_shape: tuple[int, ...] | None = None) -> NDArray[np.uint8]:
     """Return images if they are uint8 (N, H, W, C), C 1 or 3, and of the shape seen in fit; else say what came."""
     dtype, shape = getattr(images, "dtype", type(images).__name__), tuple(getattr(images, "shape", ()))
     if dtype != np.uint8 or len(shape) != 4 or shape[3] not in (1, 3):

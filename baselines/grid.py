@@ -36,7 +36,7 @@ def hog_grid(
 
 
 def grid_cell(height: int, width: int, grid: tuple[int, int], feature: str = "LBP") -> tuple[int, int]:
-    """Height and width in pixels of one cell of a feature's grid; a ValueError when the grid is finer than the image."""
+    """Height and width in pixels of one cell of a feature's grid; a ValueError when it is finer than the image."""
     cell = (height // grid[0], width // grid[1])
     if min(cell) < 1:
         raise ValueError(
@@ -44,3 +44,25 @@ def grid_cell(height: int, width: int, grid: tuple[int, int], feature: str = "LB
             f"Received: {height} x {width}. Enlarge the images or choose a coarser grid."
         )
     return cell
+
+
+def glcm_cell(height: int, width: int, grid: tuple[int, int], farthest: int) -> tuple[int, int]:
+    """Height and width in pixels of one cell; a ValueError when it has no pixels `farthest` apart both ways."""
+    cell = grid_cell(height, width, grid, "GLCM")
+    if min(cell) <= farthest:
+        raise ValueError(
+            f"Expected images of at least {(farthest + 1) * grid[0]} x {(farthest + 1) * grid[1]} pixels for pairs of "
+            f"pixels {farthest} apart in each cell of the GLCM grid. Received: {height} x {width}. "
+            "Enlarge the images, or choose smaller distances or a coarser grid."
+        )
+    return cell
+
+
+def opencv_blocks(height: int, width: int, block: tuple[int, int], step: tuple[int, int]) -> tuple[int, int]:
+    """Count the blocks (down, across) of OpenCV's HOG on an image; a ValueError when not one fits."""
+    if height < block[0] or width < block[1]:
+        raise ValueError(
+            f"Expected images of at least {block[0]} x {block[1]} pixels, one HOG block. Received: {height} x {width}. "
+            "Enlarge the images or choose smaller blocks."
+        )
+    return (height - block[0]) // step[0] + 1, (width - block[1]) // step[1] + 1

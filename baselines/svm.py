@@ -1,42 +1,53 @@
 """Support vector machines on classical features: scikit-learn Pipelines from uint8 images to calibrated probabilities.
 
-Each ends in `baselines.machines.Calibrated`. `kernel="linear"` is one against the rest, `kernel="rbf"` one against one;
-`engine="sklearnex"` gives the latter to scikit-learn-intelex, the extra `fast`.
+Each ends in `baselines.machines.Calibrated`. `kernel="linear"` is one against the rest, `kernel="rbf"` one against one.
+"nystroem", "fourier" (both approximate "rbf") and "chi2" (additive, for features that are not negative) are linear
+machines on explicit features, for many rows; "auto" takes what `CHOICES` says of the number of rows, and says in
+`kernel_` which. `engine="sklearnex"` gives "rbf" to scikit-learn-intelex, the extra `fast`; `engine="keras"` learns
+"linear" in mini-batches on Keras' device.
 """
 
+import math
+from typing import Any, Self
+
 import numpy as np
-from sklearn.base import BaseEstimator
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import FunctionTransformer
+from sklearn.utils.validation import check_is_fitted
 
+from baselines.approximate import KINDS, KernelMap
 from baselines.features import HOGFeatures, LBPFeatures, PixelFeatures
 from baselines.machines import Calibrated, PairwiseSVM, SquaredHingeSVM
 
-KERNELS = ("linear", "rbf")
-ENGINES = ("sklearn", "sklearnex")
+KERNELS = ("linear", "rbf", *KINDS, "auto")
+ENGINES = ("sklearn", "sklearnex", "keras")
+CHOICES = (("rbf", 60_000), ("nystroem", 250_000), ("linear", math.inf))  # kernel="auto": the first up to whose rows
+ENGINE_KERNELS = {"sklearnex": "rbf", "keras": "linear"}
 
 
 def hog_svm(kernel: str = "rbf", C: float | None = None, engine: str = "sklearn", seed: int = 0) -> Pipeline:
     """HOG of root levels with eight cells along the shorter side and with four, beside the picture at 28 pixels."""
-    features = FeatureUnion([("fine", _hog(8)), ("coarse", _hog(4)), ("pixels", _picture(28))])
+    features = FeatureUnion([("fine", hog_part(8)), ("coarse", hog_part(4)), ("pixels", _picture(28))])
     return _pipeline([("features", features)], kernel, C, engine, seed)
 
 
 def hog_svm_best(engine: str = "sklearn", seed: int = 0) -> Pipeline:
     """What was found best for Fashion-MNIST, on rows 50,000 to 59,999 of its training part: cells of 4 pixels."""
-    features = FeatureUnion([("fine", _hog(8)), ("pixels", _picture(28))])
+    features = FeatureUnion([("fine", hog_part(8)), ("pixels", _picture(28))])
     return _pipeline([("features", features)], "rbf", 10.0, engine, seed)
 
 
 def lbp_svm(kernel: str = "rbf", C: float | None = None, engine: str = "sklearn", seed: int = 0) -> Pipeline:
     """Histograms of LBP codes at three radii, on a grid and over the whole image, as roots of the shares."""
-    return _pipeline([("features", _patterns()), ("root", _root())], kernel, C, engine, seed)
+    steps = [("features", _patterns()), ("root", _root())]
+    return _pipeline(steps[:1] if kernel == "chi2" else steps, kernel, C, engine, seed)  # chi2 weighs shares itself
 
 
 def hog_lbp_svm(kernel: str = "rbf", C: float | None = None, engine: str = "sklearn", seed: int = 0) -> Pipeline:
     """HOG with eight cells along the shorter side as in `hog_svm`, and LBP as in `lbp_svm`, side by side."""
-    patterns = Pipeline([("features", _patterns()), ("root", _root())])
-    return _pipeline([("features", FeatureUnion([("hog", _hog(8)), ("lbp", patterns)]))], kernel, C, engine, seed)
+    return _pipeline([("features", FeatureUnion([("hog", hog_part(8)), ("lbp", lbp_part())]))], kernel, C, engine, seed)
 
 
 def pixels_svm(kernel: str = "rbf", C: float | None = None, engine: str = "sklearn", seed: int = 0) -> Pipeline:
@@ -44,7 +55,12 @@ def pixels_svm(kernel: str = "rbf", C: float | None = None, engine: str = "sklea
     return _pipeline([("features", PixelFeatures(longest=64))], kernel, C, engine, seed)
 
 
-def _hog(cells_across: int) -> HOGFeatures:
+def lbp_part() -> Pipeline:
+    """LBP as `lbp_svm` has it."""
+    return Pipeline([("features", _patterns()), ("root", _root())])
+
+
+def hog_part(cells_across: int = 8) -> HOGFeatures:
     """Roots and a border of two mirrored pixels each gave some four more right of a thousand on Fashion-MNIST."""
     return HOGFeatures(transform_sqrt=True, padding=2, cells_across=cells_across)
 
@@ -70,21 +86,63 @@ def _root() -> FunctionTransformer:
 
 
 def _pipeline(steps: list[tuple[str, BaseEstimator]], kernel: str, C: float | None, engine: str, seed: int) -> Pipeline:
-    """The steps that make features, then the machine; C=None is 10 for the RBF kernel and 1 for the linear one."""
-    if C is None:
-        C = 10.0 if kernel == "rbf" else 1.0
-    return Pipeline([*steps, ("svm", Calibrated(_machine(kernel, C, engine), seed=seed))])
+    """The steps that make features, then the machine."""
+    return Pipeline([*steps, ("svm", svm(kernel, C, engine, seed))])
 
 
-def _machine(kernel: str, C: float, engine: str) -> BaseEstimator:
+def svm(kernel: str = "rbf", C: float | None = None, engine: str = "sklearn", seed: int = 0) -> BaseEstimator:
+    """The machine alone, of features (N, D); C=None is 1 for the kernels linear and chi2, 10 for the others."""
     if kernel not in KERNELS:
         raise ValueError(f"Expected kernel as one of {', '.join(KERNELS)}. Received: {kernel!r}.")
     if engine not in ENGINES:
         raise ValueError(f"Expected engine as one of {', '.join(ENGINES)}. Received: {engine!r}.")
+    if engine != "sklearn" and kernel != ENGINE_KERNELS[engine]:
+        raise ValueError(
+            f"Expected kernel={ENGINE_KERNELS[engine]!r} with engine={engine!r}, made for no other. "
+            f"Received: {kernel!r}."
+        )
+    if C is None:
+        C = 1.0 if kernel in ("linear", "chi2") else 10.0
+    if kernel == "auto":
+        return ChosenByRows(C, seed)
+    return Calibrated(_machine(kernel, C, engine, seed), seed=seed)
+
+
+class ChosenByRows(ClassifierMixin, BaseEstimator):
+    """The kernel that `CHOICES` names for the number of rows. After `fit`: `kernel_`, `machine_`, `classes_`."""
+
+    def __init__(self, C: float = 10.0, seed: int = 0) -> None:
+        self.C = C
+        self.seed = seed
+
+    def fit(self, features: NDArray[np.floating[Any]], labels: NDArray[np.integer[Any]]) -> Self:
+        """(N, D) and (N,)."""
+        self.kernel_ = next(kernel for kernel, most in CHOICES if len(features) <= most)
+        self.machine_ = svm(self.kernel_, None if self.kernel_ == "linear" else self.C, seed=self.seed)
+        self.machine_.fit(features, labels)
+        self.classes_ = self.machine_.classes_
+        return self
+
+    def predict_proba(self, features: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+        """(N, D) -> probabilities (N, K)."""
+        check_is_fitted(self)
+        return self.machine_.predict_proba(features)
+
+    def predict(self, features: NDArray[np.floating[Any]]) -> NDArray[np.integer[Any]]:
+        """(N, D) -> the most probable label, (N,)."""
+        check_is_fitted(self)
+        return self.machine_.predict(features)
+
+
+def _machine(kernel: str, C: float, engine: str, seed: int) -> BaseEstimator:
+    if engine == "keras":
+        from baselines.hinge import MinibatchSVM  # here, because Keras takes seconds to import
+
+        return MinibatchSVM(C, seed=seed)
+    if kernel in KINDS:
+        return Pipeline([("map", KernelMap(kernel, seed=seed)), ("machine", SquaredHingeSVM(C))])
     if engine == "sklearn":
         return PairwiseSVM(C) if kernel == "rbf" else SquaredHingeSVM(C)
-    if kernel != "rbf":
-        raise ValueError(f"Expected kernel='rbf' with engine='sklearnex', made for no other. Received: {kernel!r}.")
     try:
         from sklearnex.svm import SVC
     except ImportError as error:

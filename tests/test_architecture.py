@@ -25,6 +25,7 @@ LEVELS = {
     "toolkit.artifact": 3,
     "toolkit.comparison": 4,
     "toolkit.repeats": 5,
+    "toolkit.fitting": 5,
     "toolkit.learning_curve": 4,
     "toolkit.robustness": 4,
     "toolkit.explain": 4,
@@ -36,7 +37,7 @@ LEVELS = {
     "toolkit": 8,
 }
 BASELINES = {
-    "hog": 1, "hog_opencv": 1, "lbp": 1, "colour": 1, "glcm": 1, "gabor": 1, "features": 2, "more_features": 3,
+    "hog": 1, "hog_opencv": 1, "lbp": 1, "colour": 1, "glcm": 1, "gabor": 1, "features": 2, "gridded": 3,
     "hinge": 1, "approximate": 1, "svm": 4, "heads": 5,
 }  # fmt: skip
 # Third-party packages that one room alone may know.
