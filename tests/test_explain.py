@@ -173,3 +173,58 @@ def test_wrong_input_is_one_line():
         with pytest.raises(InputError, match=words) as caught:
             call()
         assert len(str(caught.value).splitlines()) == 1
+
+
+class Bright:
+    """A contestant with what the duel needs, and no more."""
+
+    classes_ = np.arange(2)
+
+    def fit(self, images, labels):
+        return self
+
+    def predict_proba(self, images):
+        return bright(images)
+
+
+def test_any_contestant_is_explained_by_hiding_parts(tmp_path):
+    images, where = spots(channels=3)
+    explain.keep_explanations(tmp_path, Bright(), images, [4, 7, 1, 0])
+    with np.load(tmp_path / "explanations.npz") as stored:
+        assert sorted(stored.files) == ["occlusion", "rows"]
+        assert stored["rows"].tolist() == [4, 7, 1, 0]
+        assert stored["occlusion"].dtype == np.uint8
+        assert inside(stored["occlusion"].astype(float), where).min() > 0.25
+    assert [path.name for path in tmp_path.iterdir()] == ["explanations.npz"]
+
+
+@pytest.mark.jax
+@pytest.mark.parametrize(("network", "method"), [(cnn, "grad_cam"), (vit, "attention_rollout")])
+def test_a_network_adds_what_its_layers_say(network, method):
+    contestant = Bright()
+    contestant.network = network()
+    images, where = spots()
+    found = explain.explain_contestant(contestant, images)
+    assert sorted(found) == sorted(["occlusion", method])
+    assert found[method].shape == images.shape[:3]
+    assert inside(found[method].astype(float), where).min() > 2 / 16  # twice what would be there by chance
+    contestant.network = keras.Sequential([keras.Input((SIDE, SIDE, 1)), layers.Flatten(), layers.Dense(2)])
+    assert list(explain.explain_contestant(contestant, images)) == ["occlusion"]
+
+
+def test_classical_features_are_drawn():
+    from baselines.features import HOGFeatures, LBPFeatures
+
+    contestant, images = Bright(), np.zeros((2, 24, 20, 3), np.uint8)
+    contestant.get_params = lambda deep: {"features__hog": HOGFeatures(), "features__lbp": LBPFeatures(), "C": 1.0}
+    found = explain.explain_contestant(contestant, images)
+    assert sorted(found) == ["hog_glyphs", "lbp_codes", "occlusion"]
+    assert found["hog_glyphs"].shape == (2, 154, 128, 3)  # drawn larger than the images, or nobody could see a stroke
+    assert found["lbp_codes"].shape == (2, 24, 20, 3)
+    assert found["occlusion"].shape == (2, 24, 20)
+
+
+def test_maps_of_large_images_are_kept_small():
+    images = np.zeros((1, 300, 150, 1), np.uint8)
+    images[:, 100:200, 50:100] = 255
+    assert explain.explain_contestant(Bright(), images)["occlusion"].shape == (1, 96, 48)

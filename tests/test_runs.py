@@ -1,5 +1,7 @@
 """The folder of a run: whole or not at all, resumed when it is the same, refused when it is another."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
@@ -27,6 +29,39 @@ def test_what_is_written_is_read_back(tmp_path):
     for field in ("labels", "probabilities", "names"):
         assert_array_equal(getattr(after, field), getattr(before, field))
     assert (after.class_names, after.manifest) == (before.class_names, before.manifest)
+
+
+def test_columns_of_the_manifest_are_kept(tmp_path):
+    columns = {"site": np.array(list("aabab")), "file": np.arange(5), "box": np.zeros((5, 4))}
+    runs.write_contestant(tmp_path, "HOG", replace(predictions(), columns=columns), {})
+    after, _ = runs.read_contestant(tmp_path, "HOG")
+    assert list(after.columns) == ["site"]  # one value for each row says nothing of groups
+    assert after.columns["site"].tolist() == list("aabab")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"labels": np.zeros(5, int)}, "labels"),
+        ({"names": np.array(list("edcba"))}, "names of images"),
+        ({"class_names": ("a", "b", "c")}, "class names"),
+        ({"class_names": ("a", "b")}, "class names"),
+        ({"manifest": "1" * 64}, "data manifest"),
+    ],
+)
+def test_predictions_of_other_rows_form_no_pair(change, words):
+    one = predictions()
+    with pytest.raises(InputError, match=rf"'b' differ from those of 'a' in their {words}"):
+        runs.check_together({"a": one, "b": replace(one, **change)})
+
+
+def test_what_is_not_known_agrees_with_anything():
+    one = predictions()
+    bare = replace(one, names=np.arange(5).astype(str), class_names=("0", "1", "2"), manifest="")
+    runs.check_together({"a": one, "b": bare})
+    runs.check_together({"a": bare, "b": one}, manifest=one.manifest)
+    with pytest.raises(InputError, match="data manifest"):
+        runs.check_together({"a": one}, manifest="1" * 64)
 
 
 def test_a_contestant_is_whole_or_not_there(tmp_path):

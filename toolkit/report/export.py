@@ -40,9 +40,7 @@ def write_figures(run_folder: str | Path, folder: str | Path, *, png: bool = Tru
     """
     (run,) = read_runs([run_folder])
     if png:
-        _rasterise(
-            standalone('<svg viewBox="0 0 1 1" width="1" height="1"></svg>')
-        )  # refuse before anything is written
+        rasterise(standalone('<svg viewBox="0 0 1 1" width="1" height="1"></svg>'))  # refuse before anything is written
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     written = []
@@ -52,7 +50,7 @@ def write_figures(run_folder: str | Path, folder: str | Path, *, png: bool = Tru
         write_text(written[-1], text)
         if png:
             written.append(folder / f"{name}.png")
-            written[-1].write_bytes(_rasterise(text))
+            written[-1].write_bytes(rasterise(text))
     return written
 
 
@@ -68,7 +66,8 @@ def _figures(run: Run) -> Iterator[tuple[str, Markup]]:
     return ((name, figure) for name, figure in drawn if figure is not None)
 
 
-def _rasterise(svg: str) -> bytes:
+def rasterise(svg: str) -> bytes:
+    """SVG as PNG of twice the size; an InputError where resvg_py is not installed."""
     try:
         import resvg_py
     except ImportError:

@@ -70,7 +70,7 @@ def again(run: Run) -> list[tuple[str, str]]:
             else None,
         ),
         ("backend", device.get("backend")),
-        ("processor", f"{device['processor']}, {device.get('cores', '?')} cores" if device.get("processor") else None),
+        ("processor", f"{device['processor']}, {_cores(device)}" if device.get("processor") else None),
         ("accelerators", accelerators if device else None),
         ("system", device.get("system")),
         ("versions", ", ".join(f"{name} {version}" for name, version in versions.items())),
@@ -94,13 +94,18 @@ def cost_notes(run: Run) -> str:
         return ""
     threads = sorted({str(cost["threads"]) for cost in costs if "threads" in cost})
     said = ["Measured warm; medians of repeated calls"]
-    said += [f"up to {' or '.join(threads)} threads"] if threads else []
+    said += [f"up to {' or '.join(threads)} {'thread' if threads == ['1'] else 'threads'}"] if threads else []
     batches = [
         f"{entrant.name} {cost['best_batch']}"
         for entrant in run.entrants
         if "best_batch" in (cost := dict(entrant.values.get("cost") or {}))
     ]
     return ", ".join(said) + "." + (f" Best batch: {', '.join(batches)}." if batches else "")
+
+
+def _cores(device: Mapping[str, Any]) -> str:
+    cores = device.get("cores", "?")
+    return f"{cores} core{'' if cores == 1 else 's'}"
 
 
 def _settings(settings: Any) -> str:

@@ -15,6 +15,7 @@ from toolkit.report.reading import Run
 from toolkit.report.thumbnails import SIDE
 
 FILE = "explanations.npz"  # `rows` int64 (R,), and for each method uint8 (R, h, w), heat, or (R, h, w, 3), a picture
+FINE = 128  # pixels of the longer side of a picture that is strokes
 # Dark violet over red to pale yellow, rising in lightness all the way, so that it reads in grey as well.
 RAMP = np.array([[13, 8, 60], [86, 15, 110], [160, 40, 96], [222, 82, 56], [248, 154, 40], [252, 240, 160]], np.float32)
 
@@ -60,7 +61,7 @@ def _arrays(path: Path) -> dict[str, NDArray[Any]]:
 def drawn(webp: bytes, explanation: Explanation) -> bytes:
     """The explanation of a thumbnail as WebP: heat over the picture, or a picture of its own."""
     if explanation.map.ndim == 3:
-        return _encoded(_longest(Image.fromarray(explanation.map), SIDE))
+        return _encoded(_longest(Image.fromarray(explanation.map), FINE))
     return overlay(webp, explanation.map.astype(np.float32) / 255)
 
 

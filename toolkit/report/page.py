@@ -63,7 +63,7 @@ def run_page(run: Run, number: int, pictures: Mapping[int, bytes]) -> dict[str, 
             for price in known_prices(run)
         ],
         "confusions": _confusions(run),
-        "reliability": [(entrant, figure) for entrant in run.entrants if (figure := reliability(entrant, 250.0))],
+        "reliability": [(entrant, figure) for entrant in run.entrants if (figure := reliability(entrant, 290.0))],
         "calibration": calibration_rows(run),
         "risk": both(lambda width: risk_by_coverage(run, width)),
         "selective": selective_rows(run),

@@ -90,11 +90,12 @@ def _points(run: Run, one: str, other: str) -> str:
 
 
 def _cost_ratio(one: Entrant, other: Entrant) -> str:
-    """As in "needs 12 times the time of hog_svm for an image and 1/3.1 of it to fit"."""
+    """As in "needs 12 times the time of hog_svm for an image and 32 % as long to fit"."""
     said: list[str] = []
     for key, words in (("batch", "for an image"), ("fit", "to fit")):
         mine, theirs = PRICES_BY_KEY[key].of(one), PRICES_BY_KEY[key].of(other)
         if mine and theirs:
-            factor = f"{times(mine / theirs)} times" if mine >= theirs else f"1/{times(theirs / mine)} of"
-            said.append(f"{factor} {'it' if said else f'the time of {other.name}'} {words}")
+            factor = f"{times(mine / theirs)} times" if mine >= theirs else percent(mine / theirs, 0)
+            whole = "as long" if said else f"{'of ' if mine < theirs else ''}the time of {other.name}"
+            said.append(f"{factor} {whole} {words}")
     return f"needs {' and '.join(said)}" if said else f"was not timed beside {other.name}"
