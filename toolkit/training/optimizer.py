@@ -13,15 +13,32 @@ Rates = dict[str, float]  # a weight's path -> factor of its learning rate
 def optimizer(recipe: Recipe, steps: int, rates: Rates | None = None) -> Any:
     """A Keras optimiser for a training of `steps` steps; weight decay is decoupled and spares biases and norms.
 
-    Weights in `rates` move at that factor of the learning rate; their decay goes by the rate itself.
+    Weights in `rates` move at that factor of the learning rate; their decay goes by the rate itself. With float16 the
+    loss is scaled, or small gradients would vanish.
     """
     rate = LearningRate(recipe.schedule, recipe.learning_rate, steps, round(recipe.warmup * steps))
-    made = _OPTIMIZERS[recipe.optimizer](learning_rate=rate, weight_decay=recipe.weight_decay or None)
+    settings: dict[str, Any] = {"momentum": recipe.momentum, "nesterov": True} if recipe.optimizer == "sgd" else {}
+    made = _OPTIMIZERS[recipe.optimizer](
+        learning_rate=rate,
+        weight_decay=recipe.weight_decay,
+        global_clipnorm=recipe.clip or None,
+        use_ema=bool(recipe.ema),
+        ema_momentum=recipe.ema,
+        **settings,
+    )
     if recipe.weight_decay:
         made.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     if rates:
         _slow_down(made, rates)
-    return made
+    return keras.optimizers.LossScaleOptimizer(made) if recipe.precision == "float16" else made
+
+
+def penalise(network: Any, l2: float) -> None:
+    """Have the loss hold `l2` times the sum of the squared kernels, of those that are trainable; 0 takes it away."""
+    penalty = keras.regularizers.L2(l2) if l2 else None
+    for weight in network.trainable_weights:
+        if weight.name.endswith("kernel"):
+            weight.regularizer = penalty
 
 
 def _slow_down(made: Any, rates: Rates) -> None:
@@ -35,14 +52,10 @@ def _slow_down(made: Any, rates: Rates) -> None:
     made.update_step = update_step
 
 
-def _momentum(**settings: Any) -> Any:
-    return keras.optimizers.SGD(momentum=0.9, nesterov=True, **settings)
-
-
 _OPTIMIZERS: dict[str, Any] = {
     "adamw": keras.optimizers.AdamW,
     "adam": keras.optimizers.Adam,
-    "sgd": _momentum,
+    "sgd": keras.optimizers.SGD,
     "rmsprop": keras.optimizers.RMSprop,
     "lion": keras.optimizers.Lion,
 }
