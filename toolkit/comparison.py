@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from toolkit import cost, runs
 from toolkit.classifier import Classifier
-from toolkit.data import Dataset
+from toolkit.data import Dataset, Split
 from toolkit.environment import device, versions
 from toolkit.errors import InputError
 from toolkit.evaluation import Design, Evaluation, Pair, compare_pairs, details, evaluate, groups, sampled
@@ -193,13 +193,15 @@ def compare(
     show_progress: bool = True,
     command: str = "",
     tuning: Mapping[str, Any] | None = None,
+    keep_models: bool = True,
 ) -> Comparison:
     """Fit every contestant on the training and validation rows, judge all of them on the test rows.
 
     Nothing is chosen here, so the validation rows train too. Contestants are fitted in place. With `out`, each finished
     contestant is written to the folder at once; the same call goes on with those not yet finished, another is refused.
     `seed` is that of the bootstrap; contestants carry their own. `command` is written down, for whoever runs it again,
-    and so is `tuning`, the account of a search that chose the settings (`toolkit.tuning.together.account`).
+    and so is `tuning`, the account of a search that chose the settings (`toolkit.tuning.together.account`). With `out`
+    each fitted classifier is kept as NAME/model (`keep_models`); one that cannot be is told so in contestant.json.
     """
     if not contestants:
         raise InputError("Expected at least one contestant. Received none.")
@@ -210,7 +212,7 @@ def compare(
     data = {**dataset.manifest.as_json(), "rows": _rows(dataset), "class_names": list(dataset.class_names)}
     identity: dict[str, Any] = {
         "schema": SCHEMA,
-        "data": {"sha256": dataset.manifest.sha256, "settings": _plain(dict(dataset.manifest.settings))},
+        "data": {"sha256": dataset.manifest.sha256, "settings": plain(dict(dataset.manifest.settings))},
         "contestants": {name: settings(classifier) for name, classifier in contestants.items()},
         "settings": {"seed": seed, "confidence": confidence, "resamples": resamples},
     }
@@ -225,7 +227,8 @@ def compare(
             stored = runs.read_contestant(folder, folders[name]) if folder is not None else None
             finished[name] = stored or _contend(name, classifier, dataset)
             if folder is not None and stored is None:
-                runs.write_contestant(folder, folders[name], *finished[name])
+                also = _keeping(classifier, dataset, *finished[name]) if keep_models else None
+                runs.write_contestant(folder, folders[name], *finished[name], also=also)
             advance(1)
 
     labels, design = dataset.test.labels, _design(dataset.test.columns)
@@ -249,6 +252,23 @@ def compare(
     if folder is not None:
         runs.write_json(folder / "comparison.json", comparison.to_dict())
     return comparison
+
+
+def _keeping(
+    classifier: Classifier, dataset: Dataset, predictions: runs.Predictions, details: dict[str, Any]
+) -> Callable[[Path], None]:
+    """Write the model into a contestant's folder, or the reason why not into its details."""
+
+    def keep(folder: Path) -> None:
+        right = predictions.probabilities.argmax(axis=1) == predictions.labels
+        about = {"class_names": dataset.class_names, "manifest": dataset.manifest, "image_shape": dataset.image_shape}
+        metrics = {"test_accuracy": float(right.mean()), "test_rows": len(right)}
+        try:
+            save(classifier, folder / "model", **about, metrics=metrics)
+        except InputError as error:
+            details["unsaved"] = str(error)
+
+    return keep
 
 
 def _design(columns: Mapping[str, NDArray[Any]]) -> Design | None:
@@ -276,25 +296,32 @@ def _contend(name: str, classifier: Classifier, dataset: Dataset) -> tuple[runs.
         answer, predict_seconds = cost.timed(lambda: classifier.predict_proba(test.images))
     except ValueError as error:
         raise InputError(f"Contestant '{name}' refuses these images: {error}") from error
-    predictions = runs.Predictions(
-        labels=test.labels,
-        probabilities=_columns(name, classifier, np.asarray(answer), len(dataset.class_names)),
-        names=np.asarray(test.names, dtype=np.str_),
-        class_names=tuple(dataset.class_names),
-        manifest=dataset.manifest.sha256,
-        columns={column: values for column, values in test.columns.items() if values.ndim == 1},
-    )
+    predictions = predictions_of(name, classifier, np.asarray(answer), test, dataset)
     costs = {
         "fit_seconds": fit_seconds,
         "predict_seconds_per_image": predict_seconds / max(len(test.labels), 1),
         "size_bytes": cost.size_bytes(classifier),
         "cost": cost.measure(classifier, test.images).to_dict(),
-        **_training(classifier),
+        **learning_of(classifier),
     }
     return predictions, costs
 
 
-def _training(classifier: Any) -> dict[str, Any]:
+def predictions_of(
+    name: str, classifier: Any, answer: NDArray[Any], split: Split, dataset: Dataset
+) -> runs.Predictions:
+    """What `classifier.predict_proba` answered for the rows of a split (N, K as it knows them), as it is kept."""
+    return runs.Predictions(
+        labels=split.labels,
+        probabilities=_columns(name, classifier, answer, len(dataset.class_names)),
+        names=np.asarray(split.names, dtype=np.str_),
+        class_names=tuple(dataset.class_names),
+        manifest=dataset.manifest.sha256,
+        columns={column: values for column, values in split.columns.items() if values.ndim == 1},
+    )
+
+
+def learning_of(classifier: Any) -> dict[str, Any]:
     """How it learned, of those that say so: `history_`, a value an epoch (NaN becomes None), `best_epoch_`, and
     `diagnosis`, what those say.
     """
@@ -335,16 +362,17 @@ def settings(classifier: Any) -> dict[str, Any]:
         told = {key: value for key, value in classifier.get_params().items() if not hasattr(value, "get_params")}
     else:
         told = {"repr": classifier}
-    return {"type": type(classifier).__name__, **{key: _plain(value) for key, value in sorted(told.items())}}
+    return {"type": type(classifier).__name__, **{key: plain(value) for key, value in sorted(told.items())}}
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """A setting as JSON holds it; what has no such form, by its repr."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if value is None or isinstance(value, bool | int | float | str):
         return value
     return re.sub(r" at 0x[0-9a-f]+", "", repr(value))  # an address would make every process another run

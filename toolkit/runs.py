@@ -10,7 +10,7 @@ import re
 import shutil
 import uuid
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -130,20 +130,39 @@ def open_run(out: Path, identity: dict[str, Any]) -> None:
         shutil.rmtree(partial) if partial.is_dir() else partial.unlink()
 
 
-def write_contestant(out: Path, folder: str, predictions: Predictions, details: dict[str, Any]) -> None:
-    """Write RUN/NAME with predictions.npz and contestant.json, both or neither."""
+def write_predictions(path: Path, predictions: Predictions) -> None:
+    """Write a predictions.npz whole or not at all."""
+    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.partial")
+    try:
+        with partial.open("wb") as file:
+            np.savez_compressed(
+                file,
+                labels=predictions.labels,
+                probabilities=predictions.probabilities,
+                names=predictions.names,
+                class_names=np.array(predictions.class_names, dtype=np.str_),
+                manifest=np.array(predictions.manifest),
+                **_columns_as_arrays(predictions.columns),
+            )
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_contestant(
+    out: Path,
+    folder: str,
+    predictions: Predictions,
+    details: dict[str, Any],
+    also: Callable[[Path], None] | None = None,
+) -> None:
+    """Write RUN/NAME with predictions.npz, contestant.json and what `also` puts there, all or nothing."""
     partial = out / f"{folder}.partial"
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
-    np.savez_compressed(
-        partial / "predictions.npz",
-        labels=predictions.labels,
-        probabilities=predictions.probabilities,
-        names=predictions.names,
-        class_names=np.array(predictions.class_names, dtype=np.str_),
-        manifest=np.array(predictions.manifest),
-        **_columns_as_arrays(predictions.columns),
-    )
+    write_predictions(partial / "predictions.npz", predictions)
+    if also is not None:
+        also(partial)
     write_json(partial / "contestant.json", details)
     shutil.rmtree(out / folder, ignore_errors=True)
     os.replace(partial, out / folder)

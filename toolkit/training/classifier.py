@@ -29,6 +29,18 @@ from toolkit.training.recipe import Recipe
 from toolkit.training.watch import Watch
 
 
+@dataclass(frozen=True)
+class Start:
+    """A training before its first step."""
+
+    classes: NDArray[np.int64]  # (K,), sorted labels; below they are 0..K-1
+    network: Any  # images as they are -> logits
+    batches: Batches  # of the rows to learn from
+    recipe: Recipe  # as it will be carried out
+    held: Subset  # images that choose the best epoch, perhaps none
+    held_labels: NDArray[np.int64]
+
+
 @dataclass(eq=False, repr=False)
 class KerasClassifier(BaseEstimator):
     """A network by name, or a function (image_shape, classes, **options) -> keras.Model giving logits, and a recipe.
@@ -58,47 +70,61 @@ class KerasClassifier(BaseEstimator):
             InputError: images or labels of another kind, images too small for the network, a loss that is not finite,
                 no memory for a batch, a checkpoint of another training.
         """
-        images = check_images(images)
-        classes, encoded = np.unique(check_labels(labels, len(images)), return_inverse=True)
-        image_shape = (images.shape[1], images.shape[2], images.shape[3])
+        start = self.start(images, labels)
+        for line in start.recipe.describe(pretrained=self.pretrained):
+            say(line, self.verbose)
         with same_bits(self.recipe.deterministic):
-            weights, watch, recipe = self._train(images, encoded, image_shape)
+            weights, watch = self._train(start, self._checkpoint(start.recipe, images, labels))
         gc.collect()  # a Keras model is full of circles: without this, several trainings' worth of memory piles up
-        self.classes_, self.image_shape_, self.weights_, self._network = classes, image_shape, weights, None
-        self.recipe_, self.history_, self.best_epoch_ = recipe, watch.history, watch.best_epoch
+        self.classes_, self.image_shape_, self.weights_ = start.classes, start.batches.image_shape, weights
+        self.recipe_, self.history_, self.best_epoch_, self._network = (
+            start.recipe,
+            watch.history,
+            watch.best_epoch,
+            None,
+        )
         return self
 
-    def _train(
-        self, images: NDArray[np.uint8], labels: NDArray[np.int64], image_shape: tuple[int, int, int]
-    ) -> tuple[list[NDArray[np.float32]], Watch, Recipe]:
-        """Weights of the best epoch, what was seen on the way, and the recipe as carried out; labels are 0..K-1."""
-        rows, held = stratified_holdout(labels, self.recipe.holdout, self.seed)
+    def start(self, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> Start:
+        """Everything as it is before the first step of `fit` on these images and labels."""
+        images = check_images(images)
+        classes, encoded = np.unique(check_labels(labels, len(images)), return_inverse=True)
+        rows, held = stratified_holdout(encoded, self.recipe.holdout, self.seed)
         recipe = dataclasses.replace(self.recipe.for_rows(len(rows)), precision=resolved(self.recipe.precision))
-        for line in recipe.describe(pretrained=self.options.get("weights") is not None):
-            say(line, self.verbose)
-        checkpoint = self._checkpoint(recipe, images, labels)
-        network = self._build(image_shape, int(labels.max()) + 1)
+        with same_bits(recipe.deterministic):
+            network = self._build(images.shape[1:], len(classes))
         batches = Batches(
             Subset(images, rows),
-            labels[rows],
+            encoded[rows],
             recipe.batch_size,
             recipe.augment,
             seed=self.seed,
-            class_weight=balanced_weights(labels[rows]) if recipe.class_weight else None,
+            class_weight=balanced_weights(encoded[rows]) if recipe.class_weight else None,
             sampling="balanced" if recipe.sampling == "balanced" else "once",
         )
-        head, rates, phase, told, held_back = None, None, 0, recipe, Subset(images, held)
-        if self.options.get("weights") is not None:
-            head = train_head(network, recipe, batches, held_back, labels[held], self.verbose, checkpoint)
+        return Start(classes, network, batches, recipe, Subset(images, held), encoded[held])
+
+    @property
+    def pretrained(self) -> bool:
+        """Whether the network begins with weights of others, so that its head is trained first."""
+        return self.options.get("weights") is not None
+
+    def _train(self, start: Start, checkpoint: Checkpoint) -> tuple[list[NDArray[np.float32]], Watch]:
+        """Weights of the best epoch, and what was seen on the way."""
+        network, batches, recipe = start.network, start.batches, start.recipe
+        held, labels = start.held, start.held_labels
+        head, rates, phase, told = None, None, 0, recipe
+        if self.pretrained:
+            head = train_head(network, recipe, batches, held, labels, self.verbose, checkpoint)
             if not recipe.unfreeze:
-                return network.get_weights(), head, recipe
+                return network.get_weights(), head
             rates, phase, told = unfreeze(network, recipe.unfreeze, recipe.layer_decay), 2, fine(recipe)
         done, total = checkpoint.epochs(phase) * batches.steps, batches.steps * (recipe.epochs or 1)
         with bar(network.name, total, self.verbose, done=done, each=batches.batch_size) as advance:
-            watch = Watch(told, held_back, labels[held], advance, phase=phase, before=head, checkpoint=checkpoint)
+            watch = Watch(told, held, labels, advance, phase=phase, before=head, checkpoint=checkpoint)
             source = batches.dataset(lambda: watch.epoch)
             train(network, source, told, watch, steps=batches.steps, at_once=_steps_at_once(batches), rates=rates)
-        return network.get_weights(), watch, recipe
+        return network.get_weights(), watch
 
     def _checkpoint(self, recipe: Recipe, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> Checkpoint:
         """The file of this training and no other, if one is wanted."""

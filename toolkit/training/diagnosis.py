@@ -43,7 +43,7 @@ def diagnose(history: Mapping[str, Sequence[float | None]], best_epoch: int, cla
     """
     loss, accuracy, held, right, best = _of_phase(history, best_epoch)
     if len(loss) < FEWEST:
-        words = f"{len(loss)} {'epoch' if len(loss) == 1 else 'epochs'} say nothing yet."
+        words = f"the curve has {len(loss)} of the {FEWEST} epochs that it takes to say anything."
         return Diagnosis("too short", words, ("Train longer: more `epochs`.",))
     guess = 1 / classes
     judged = held or loss

@@ -1,0 +1,149 @@
+"""One contestant, fitted in a folder of its own: how it learned, and what it is worth on validation rows.
+
+RUN/run.json is what makes a run this run and no other; RUN/checkpoint.npz, history.csv and tensorboard/ grow with the
+epochs; RUN/training.json is there when the fit is finished, and with it predictions.npz, model/ and whatever was asked.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from toolkit import cost, runs
+from toolkit.classifier import Classifier
+from toolkit.comparison import learning_of, plain, predictions_of, settings
+from toolkit.data import Dataset
+from toolkit.environment import device, versions
+from toolkit.errors import InputError
+from toolkit.evaluation import Evaluation, evaluate
+
+SCHEMA = 1  # of training.json
+FILES = {"validation": "predictions.npz", "test": "test_predictions.npz"}
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What `train` leaves behind."""
+
+    name: str
+    folder: Path
+    details: dict[str, Any]  # training.json: settings, recipe, history, best_epoch, diagnosis, notes, seconds, versions
+    evaluations: dict[str, Evaluation]  # by the part judged: validation, and test where that was asked for
+
+
+def train(
+    name: str,
+    classifier: Classifier,
+    dataset: Dataset,
+    *,
+    out: str | Path,
+    test: bool = False,
+    tensorboard: bool = False,
+    find_rate: bool = False,
+    command: str = "",
+) -> Fitted:
+    """Fit a contestant on the training rows and judge it on the validation rows, in the folder `out`.
+
+    The same call goes on where an earlier one was ended, a network after its last whole epoch; another is refused. The
+    test rows are judged with `test` only. With `find_rate` a network's learning rate is searched first.
+
+    Raises:
+        InputError: `out` is another run or no run, the contestant refuses the images, there is no row to judge on.
+    """
+    folder = Path(out)
+    parts = ["validation"] * bool(len(dataset.validation.labels)) + ["test"] * test
+    if not parts:
+        raise InputError("Expected validation rows to judge on. Received none; give --validation a share, or --test.")
+    identity = {
+        "schema": SCHEMA,
+        "data": {"sha256": dataset.manifest.sha256, "settings": plain(dict(dataset.manifest.settings))},
+        "contestants": {name: settings(classifier)},
+        "learning rate": "searched" if find_rate else "given",
+    }
+    runs.open_run(folder, identity)
+    finished = folder / "training.json"
+    if not finished.exists() or not all((folder / FILES[part]).exists() for part in parts):
+        details = {"schema": SCHEMA, "name": name, "settings": identity["contestants"][name], "command": command}
+        details |= _fit(name, classifier, dataset, folder, tensorboard=tensorboard, find_rate=find_rate)
+        for part in parts:
+            split = getattr(dataset, part)
+            answer = np.asarray(classifier.predict_proba(split.images))
+            runs.write_predictions(folder / FILES[part], predictions_of(name, classifier, answer, split, dataset))
+        runs.write_json(finished, details)
+    stored = {part: runs.read_predictions(folder / FILES[part]) for part in parts}
+    judged = {part: evaluate(one.labels, one.probabilities, one.class_names) for part, one in stored.items()}
+    return Fitted(name, folder, runs.read_json(finished), judged)
+
+
+def _fit(
+    name: str, classifier: Any, dataset: Dataset, folder: Path, *, tensorboard: bool, find_rate: bool
+) -> dict[str, Any]:
+    """Fit in place, writing beside what can be written on the way; what there is to tell about it as plain values."""
+    rows, ends = dataset.train, []
+    if hasattr(classifier, "checkpoint"):
+        if find_rate:
+            classifier.recipe = _with_rate(classifier, dataset, folder)
+        writers: list[Callable[[Any], None]] = [lambda history: _write_table(folder, history)]
+        if tensorboard:
+            from toolkit.training.logs import TensorBoard
+
+            events = TensorBoard(folder / "tensorboard")
+            writers.append(events)
+            ends.append(events.close)
+        classifier.checkpoint = folder / "checkpoint.npz"
+        classifier.each_epoch = partial(_tell, writers)
+    try:
+        _, seconds = cost.timed(lambda: classifier.fit(rows.images, rows.labels))
+    except InputError:
+        raise
+    except ValueError as error:
+        raise InputError(f"Contestant '{name}' refuses these images: {error}") from error
+    finally:
+        for end in ends:
+            end()
+    details = {"fit_seconds": seconds, "notes": notes(classifier, dataset), **learning_of(classifier)}
+    if hasattr(classifier, "recipe_"):
+        _write_table(folder, classifier.history_)
+        details["recipe"] = dataclasses.asdict(classifier.recipe_)
+    return {**details, "versions": versions(), "device": device()}
+
+
+def _tell(writers: list[Callable[[Any], None]], history: Any) -> None:
+    for writer in writers:
+        writer(history)
+
+
+def _write_table(folder: Path, history: Any) -> None:
+    from toolkit.training.logs import table
+
+    runs.write_text(folder / "history.csv", table(history))
+
+
+def _with_rate(classifier: Any, dataset: Dataset, folder: Path) -> Any:
+    """The recipe with the learning rate found, which is kept: a run that goes on does not search anew."""
+    from toolkit.training.rates import find_learning_rate
+
+    kept = folder / "rates.json"
+    if not kept.exists():
+        found = find_learning_rate(classifier, dataset.train.images, dataset.train.labels)
+        runs.write_json(kept, dataclasses.asdict(found))
+    return dataclasses.replace(classifier.recipe, learning_rate=runs.read_json(kept)["suggestion"])
+
+
+def notes(classifier: Any, dataset: Dataset) -> list[str]:
+    """What was done otherwise than told, and what a fit can make little of."""
+    found = []
+    wanted, carried_out = getattr(classifier, "recipe", None), getattr(classifier, "recipe_", None)
+    if wanted is not None and carried_out is not None and wanted.batch_size > carried_out.batch_size:
+        rows = carried_out.batch_size
+        found.append(f"A batch of {wanted.batch_size} is more than the {rows} rows to learn from: all {rows} at once.")
+    counts = np.bincount(dataset.train.labels, minlength=len(dataset.class_names))
+    for label in np.flatnonzero(counts == 1):
+        found.append(
+            f"Class '{dataset.class_names[label]}' has one image to learn from: nothing to hold back, or vary."
+        )
+    return found

@@ -1,0 +1,115 @@
+"""The learning rate found by trying: it rises with every step until the loss does too. It keeps nothing it learned."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+from numpy.typing import NDArray
+
+from toolkit.errors import InputError
+from toolkit.progress import bar
+from toolkit.training.classifier import KerasClassifier, Start
+from toolkit.training.frozen import FeatureBatches, computed
+from toolkit.training.losses import loss_of
+from toolkit.training.optimizer import optimizer
+
+SMOOTHING = 0.9  # share of the past in the moving average of the losses
+ENOUGH = 4.0  # times the lowest loss so far: the end of the search
+BELOW = 10.0  # the rate suggested is that of the lowest loss by this
+
+
+@dataclass(frozen=True)
+class RateCurve:
+    """The loss at each rate that was tried, on one batch each, and what follows."""
+
+    rates: list[float]
+    losses: list[float]  # moving average, freed of its bias towards the start
+    suggestion: float  # for `Recipe.learning_rate`, the peak of its schedule
+
+
+@keras.saving.register_keras_serializable(package="touchstone")
+class Rising(keras.optimizers.schedules.LearningRateSchedule):
+    """From `lowest` on, `factor` times as high with each step."""
+
+    def __init__(self, lowest: float, factor: float) -> None:
+        super().__init__()
+        self.lowest, self.factor = lowest, factor
+
+    def __call__(self, step: Any) -> Any:
+        """Learning rate at a step, counted from 0."""
+        return self.lowest * ops.exp(math.log(self.factor) * ops.cast(step, "float32"))
+
+    def get_config(self) -> dict[str, float]:
+        """What `__init__` takes."""
+        return {"lowest": self.lowest, "factor": self.factor}
+
+
+def find_learning_rate(
+    classifier: KerasClassifier,
+    images: NDArray[np.uint8],
+    labels: NDArray[np.int64],
+    *,
+    lowest: float = 1e-6,
+    highest: float = 10.0,
+    steps: int = 100,
+) -> RateCurve:
+    """Train a copy for a few steps at ever higher rates; the classifier stays as it is.
+
+    Smith (WACV 2017): the rate grows, here by a factor and not by a sum, until the loss does. Suggested is a tenth of
+    the rate with the lowest averaged loss, where the loss still falls. Of a pretrained network it is that of its head.
+
+    Args:
+        classifier: its recipe says batches, optimiser, loss and augmentation; its schedule has no say.
+        images: uint8 (N, H, W, C).
+        labels: (N,).
+        lowest: rate of the first step.
+        highest: rate of the last step, if the loss has not grown before.
+        steps: at most; each a batch, epochs one after the other.
+
+    Raises:
+        InputError: as `fit` does, and where the loss never falls.
+    """
+    if not 0 < lowest < highest or steps < 10:
+        raise InputError(f"Expected 0 < lowest < highest and 10 steps or more. Received: {lowest}, {highest}, {steps}.")
+    start = classifier.start(images, labels)
+    network, batch = _trained(classifier, start)
+    factor = (highest / lowest) ** (1 / (steps - 1))
+    made = optimizer(start.recipe, steps)
+    getattr(made, "inner_optimizer", made).learning_rate = Rising(lowest, factor)
+    network.compile(made, loss_of(start.recipe), jit_compile=keras.backend.backend() == "jax")
+    rates, losses, average = [], [], 0.0
+    with bar(f"{network.name}: learning rate", steps, classifier.verbose) as advance:
+        for step in range(steps):
+            network.reset_metrics()
+            loss = float(network.train_on_batch(*batch(step)))
+            average = SMOOTHING * average + (1 - SMOOTHING) * loss
+            smooth = average / (1 - SMOOTHING ** (step + 1))
+            if not math.isfinite(smooth) or (losses and smooth > ENOUGH * min(losses)):
+                break
+            rates.append(lowest * factor**step)
+            losses.append(smooth)
+            advance(1, f"rate {rates[-1]:.1e} loss {smooth:.3f}")
+    best = int(np.argmin(losses)) if losses else 0
+    if best == 0:
+        raise InputError("Expected a loss that falls at some learning rate. It never did; look at images and labels.")
+    return RateCurve(rates, losses, float(f"{rates[best] / BELOW:.2g}"))
+
+
+def _trained(classifier: KerasClassifier, start: Start) -> tuple[Any, Callable[[int], tuple[NDArray[Any], ...]]]:
+    """What is trained first, and its batches by the number of the step."""
+    network, batches = start.network, start.batches
+    if not classifier.pretrained:
+        return network, lambda step: batches.batch(*divmod(step, batches.steps))
+    with bar(f"{network.name}: features", len(batches.labels), classifier.verbose) as advance:
+        features, targets = computed(network, batches, 1, advance)
+    head = keras.Model(network.get_layer("features").output, network.output, name=f"{network.name}_head")
+
+    def batch(step: int) -> tuple[NDArray[np.float32], ...]:
+        epoch, place = divmod(step, batches.steps)
+        return FeatureBatches(batches, features, targets, lambda: epoch)[place]
+
+    return head, batch
