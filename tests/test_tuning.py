@@ -2,22 +2,17 @@
 
 import csv
 import json
-import os
 import random
-import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.pretend import Closed, Failing, bowl, conditional, fails, few, pretend_data
+from tests.pretend import Closed, Failing, bowl, conditional, fails, few, learner, pretend_data
 from toolkit.errors import InputError
 from toolkit.tuning import Budget, Settings, account, read_best, tune, tune_all
 from toolkit.tuning.declared import declared, narrowed
 from toolkit.tuning.points import Cube, key
+from toolkit.tuning.pruning import FREE, hopeless, limits
 from toolkit.tuning.together import chosen_before
 
 
@@ -192,6 +187,35 @@ def test_points_and_values_are_each_others_inverse():
         assert np.allclose(cube.features(point[None]), cube.features(cube.point(values)[None]))
 
 
+def test_trainings_that_fall_behind_the_others_are_ended_early(tmp_path):
+    found = search(learner, trials=20, method="random", out=tmp_path)
+    pruned = [trial for trial in found.trials if trial.status == "pruned"]
+    losses = {trial.number: 0.1 + abs(trial.values["x"] - 0.3) for trial in found.trials}
+    assert len(pruned) == found.spent["pruned"] > 3
+    assert all(trial.number >= 5 and len(trial.curve) < 10 for trial in pruned)
+    assert all(losses[trial.number] > np.median([losses[n] for n in range(trial.number)]) for trial in pruned)
+    assert found.best.number == min(losses, key=losses.get)  # no good one was lost
+    rows = list(csv.DictReader((tmp_path / "trials.csv").read_text().splitlines()))
+    assert [row["number"] for row in rows if row["status"] == "pruned"] == [str(trial.number) for trial in pruned]
+    assert values_of(search(learner, trials=22, method="random", out=tmp_path)) == values_of(
+        search(learner, trials=22, method="random")
+    )
+
+
+def test_nothing_is_ended_early_where_nobody_wants_it():
+    found = search(learner, trials=20, method="random", prune=False)
+    assert {trial.status for trial in found.trials} == {"finished"}
+
+
+def test_limits_are_the_median_of_the_best_so_far():
+    curves = [[1.0, 0.5, 0.8], [1.0, 0.9], [0.7, 0.8, 0.2], [2.0, 1.0, 1.0]]
+    assert limits(curves) == ()  # too few
+    assert limits([*curves, [], [3.0, 2.0, 1.0]]) == (1.0, 0.9, 0.9)
+    assert not hopeless([9.0] * FREE, [0.0] * 10)
+    assert hopeless([9.0] * (FREE + 1), [0.0] * 10)
+    assert not hopeless([9.0] * 20, [0.0] * 10)  # nobody else went so far
+
+
 def random_space(hp):
     return Closed(hp.Float(f"x{random.random()}", 0, 1))
 
@@ -259,97 +283,3 @@ def test_a_budget_is_whichever_ends_first():
 def test_ranges_of_choices_keep_those_inside():
     space = narrowed(declared(few), {}, {"k": (0.5, 2)})
     assert next(one for one in space.space if one.name == "k").values == [1]
-
-
-KILLED = """
-import os, sys, time, warnings
-warnings.simplefilter("ignore")
-sys.path.insert(0, sys.argv[1])
-import keras, keras_tuner  # before the first fork: each child would take seconds
-import toolkit.evaluation.metrics
-from tests.pretend import Closed, pretend_data
-from toolkit.tuning import Settings, tune
-
-class Slow(Closed):
-    def fit(self, images, labels):
-        time.sleep(0.02)
-        return super().fit(images, labels)
-
-def space(hp):
-    return Slow(0.1 + (hp.Float("x", 0, 1) - 0.4) ** 2 + hp.Float("y", 0, 1))
-
-for line in sys.stdin:
-    child = os.fork()
-    if child == 0:
-        tune(space, pretend_data(), trials=30, out=sys.argv[2], workers=0, settings=Settings(method=sys.argv[3]))
-        os._exit(0)
-    print(child, flush=True)
-    _, status = os.waitpid(child, 0)
-    print(status, flush=True)
-"""
-
-
-@pytest.mark.parametrize("method", ["random", "hyperband"])
-def test_ten_kills_lose_no_trial_and_repeat_none(tmp_path, method):
-    root = str(Path(__file__).parent.parent)
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "OMP_NUM_THREADS": "1"}
-    with subprocess.Popen(
-        [sys.executable, "-c", KILLED, root, str(tmp_path / "killed"), method],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=environment,
-    ) as server:
-        moments, finished = np.random.default_rng(0), []
-        for turn in range(11):
-            server.stdin.write("go\n")
-            server.stdin.flush()
-            child = int(server.stdout.readline())
-            if turn < 10:
-                time.sleep(moments.uniform(0.0, 0.25))
-                os.kill(child, signal.SIGKILL)
-            server.stdout.readline()
-            book = tmp_path / "killed" / "search.json"
-            trials = json.loads(book.read_text())["trials"] if book.exists() else []
-            ended = [trial for trial in trials if trial["status"] == "finished"]
-            assert ended[: len(finished)] == finished
-            finished = ended
-        server.stdin.close()
-    undisturbed = tune(_slow_space, pretend_data(), trials=30, workers=0, settings=Settings(method=method))
-    assert [(trial["number"], trial["values"], trial["share"]) for trial in finished] == [
-        (trial.number, trial.values, trial.share) for trial in undisturbed.trials
-    ]
-
-
-def _slow_space(hp):
-    return Closed(0.1 + (hp.Float("x", 0, 1) - 0.4) ** 2 + hp.Float("y", 0, 1))
-
-
-class Mortal(Closed):
-    """Kills the process that fits it if no file says that another did already."""
-
-    def __init__(self, loss, memory):
-        super().__init__(loss)
-        self.memory = memory
-
-    def fit(self, images, labels):
-        try:
-            os.close(os.open(self.memory, os.O_CREAT | os.O_EXCL))
-        except FileExistsError:
-            return super().fit(images, labels)
-        os.kill(os.getpid(), signal.SIGKILL)
-
-
-def test_a_worker_that_dies_costs_its_own_trial_which_is_run_again(tmp_path):
-    memory = str(tmp_path / "memory")
-    found = search(lambda hp: Mortal(hp.Float("x", 0.1, 1), memory), trials=4, workers=2, method="random")
-    assert Path(memory).exists()
-    assert [(trial.number, trial.status) for trial in found.trials] == [(number, "finished") for number in range(4)]
-
-
-def test_a_trial_that_kills_every_worker_has_failed(tmp_path, monkeypatch):
-    monkeypatch.setattr("toolkit.tuning.workers.DEATHS", 1)  # as the second death would
-    memory = str(tmp_path / "memory")
-    found = search(lambda hp: Mortal(hp.Float("x", 0.1, 1), memory), trials=2, workers=1, method="random")
-    assert [trial.status for trial in found.trials] == ["failed", "finished"]
-    assert "process that ran it died" in found.trials[0].error

@@ -31,6 +31,10 @@ Test = Annotated[float, typer.Option(help="Share of rows for the test, where the
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave out files that cannot be read, and list them.")]
 Epochs = Annotated[int | None, typer.Option(help="At most so many epochs for each network.", min=1)]
 Workers = Annotated[int, typer.Option(help="Processes that tune side by side.", min=1)]
+Ray = Annotated[
+    str | None,
+    typer.Option(metavar="ADDRESS", help="Run on a Ray cluster: its address, auto to find it, local to start one."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 

@@ -1,5 +1,6 @@
 """The command that tunes one contestant."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,6 +10,7 @@ from toolkit.cli.options import (
     Data,
     Epochs,
     ImageSize,
+    Ray,
     Seed,
     Test,
     Validation,
@@ -18,6 +20,7 @@ from toolkit.cli.options import (
     own_modules,
     wake_keras,
 )  # fmt: skip
+from toolkit.errors import InputError, unknown
 
 
 @app.command()
@@ -36,8 +39,13 @@ def tune(
     folds: Annotated[int, typer.Option(help="Folds of the rows but the test's; 0: the validation rows.")] = 0,
     fix: Annotated[list[str] | None, typer.Option("--set", help="batch_size=64: do not vary it.")] = None,
     within: Annotated[list[str] | None, typer.Option("--range", help="learning_rate=1e-4:1e-2: vary less.")] = None,
+    prune: Annotated[bool, typer.Option(help="End networks that fall behind the median of the others.")] = True,
     weights: Weights = None,
     workers: Workers = 1,
+    role: Annotated[str | None, typer.Option(help="chief: hand trials to workers elsewhere; or worker.")] = None,
+    address: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Of the chief.")] = None,
+    patience: Annotated[float, typer.Option(help="Seconds that a worker waits for its chief.", min=1)] = 60,
+    ray: Ray = None,
     epochs: Epochs = None,
     image_size: ImageSize = None,
     seed: Seed = 0,
@@ -49,7 +57,7 @@ def tune(
     from rich.live import Live
 
     from toolkit.catalogue import check_names, space, weights_of
-    from toolkit.tuning import Budget, Settings
+    from toolkit.tuning import Budget, Settings, work
     from toolkit.tuning import tune as search
     from toolkit.tuning.settings import fixed_values, ranges
 
@@ -59,7 +67,8 @@ def tune(
     begun = weights_of(weights or [], [name]).get(name, "imagenet")
     trials = 40 if trials is None and seconds is None else trials
     Budget(trials, seconds)
-    settings = Settings(objective, method, seed, folds, first, fixed_values(fix or []), ranges(within or []))
+    settings = Settings(objective, method, seed, folds, prune, first, fixed_values(fix or []), ranges(within or []))
+    where = _where(role, address, ray, workers)
     from toolkit.data import load
 
     dataset = load(data, image_size, seed=seed, validation=validation, test=test)
@@ -67,12 +76,17 @@ def tune(
     from toolkit.training import Recipe
 
     function = space(name, dataset.image_shape, seed=seed, recipe=Recipe(epochs=epochs), weights=begun)
-    folder = out or Path("runs") / f"tune_{name.replace(':', '.')}"
     console = Console()
+    if role == "worker":
+        told: dict[str, Any] = {"settings": settings, "name": name, "workers": workers, "patience_seconds": patience}
+        ran = work(function, dataset, address or "", **told, watch=lambda trial: console.print(_line(trial, objective)))
+        console.print(f"{ran} trials run for the chief at {address}; its folder holds them.", highlight=False)
+        return
+    folder = out or Path("runs") / f"tune_{name.replace(':', '.')}"
     with Live(console=console, transient=True, auto_refresh=False) as live:
         found = search(
             function, dataset, trials=trials, seconds=seconds, out=folder, settings=settings, name=name,
-            workers=workers, watch=lambda book: live.update(_trials(book, objective, 12), refresh=console.is_terminal),
+            workers=where, watch=lambda book: live.update(_trials(book, objective, 12), refresh=console.is_terminal),
         )  # fmt: skip
     from toolkit.report import write_search
 
@@ -86,6 +100,34 @@ def tune(
     console.print(f"Written to {folder}; open {write_search(folder)}", highlight=False, markup=False)
 
 
+def _where(role: str | None, address: str | None, ray: str | None, workers: int) -> Any:
+    """Where the trials run: here in so many processes, wherever workers ask, or on a Ray cluster."""
+    if role not in (None, "chief", "worker"):
+        raise unknown("role", role, ("chief", "worker"))
+    if (role is None) != (address is None):
+        raise InputError("Expected --role chief or worker together with --address HOST:PORT. Received one of the two.")
+    if ray is not None and role is not None:
+        raise InputError("Expected --ray or --role. Received both; each distributes the trials by itself.")
+    if ray is not None:
+        from toolkit.tuning import rays
+
+        return rays(ray, workers)
+    if role is None:
+        return workers
+    from toolkit.tuning import chief
+
+    os.environ.setdefault(
+        "GRPC_VERBOSITY", "NONE"
+    )  # of what it writes, nothing helps: our own lines say who is missing
+    return chief(address or "")
+
+
+def _line(trial: Any, objective: str) -> str:
+    """A trial that a worker ran, in one line."""
+    score = f"{objective} {trial.metrics[objective]:.4f}, " if trial.metrics else ""
+    return f"trial {trial.number} {trial.status}, {score}{trial.seconds:.1f} s {trial.error}".rstrip()
+
+
 def _trials(book: Any, objective: str, last: int | None = None) -> Any:
     """The trials of a search as a table, the best marked; with `last`, that many of them."""
     from rich import box
@@ -94,10 +136,11 @@ def _trials(book: Any, objective: str, last: int | None = None) -> Any:
     from toolkit.tuning.journal import best_of, spent
 
     best, cost = best_of(book, objective), spent(book)
-    title = f"{cost['trials']} trials, {cost['failed']} failed, {cost['seconds']:,.0f} s"
+    title = f"{cost['trials']} trials, {cost['failed']} failed, {cost['pruned']} pruned, {cost['seconds']:,.0f} s"
     table = Table("trial", "from", objective, "seconds", "values", title=title, box=box.SIMPLE_HEAD, pad_edge=False)
     for trial in book[-last:] if last else book:
         score = f"{trial.metrics[objective]:.4f}" if trial.metrics else trial.status
+        score += f" after {len(trial.curve)} epochs" if trial.status == "pruned" else ""
         values = " ".join(
             f"{key}={value:.3g}" if isinstance(value, float) else f"{key}={value}"
             for key, value in trial.values.items()

@@ -1,6 +1,9 @@
 from .journal import read_best as read_best
+from .on_ray import rays as rays
+from .remote import work as work
 from .search import Search as Search
 from .search import tune as tune
+from .serving import chief as chief
 from .settings import Budget as Budget
 from .settings import Settings as Settings
 from .together import account as account

@@ -21,7 +21,7 @@ def read_trials(folder: Path) -> list[Trial]:
     """The trials of the folder's book in their order, none where there is no book yet."""
     if not (folder / BOOK).exists():
         return []
-    return [Trial(**trial) for trial in read_json(folder / BOOK)["trials"]]
+    return [Trial.from_dict(trial) for trial in read_json(folder / BOOK)["trials"]]
 
 
 def write_trials(folder: Path, head: Mapping[str, Any], trials: Sequence[Trial]) -> None:
@@ -45,11 +45,12 @@ def best_of(trials: Sequence[Trial], objective: str) -> Trial | None:
 
 
 def spent(trials: Sequence[Trial]) -> dict[str, float]:
-    """What the trials cost: how many ended, how many of them failed, seconds of the whole search."""
+    """What the trials cost: how many ended, failed and pruned ones among them; seconds of the whole search."""
     ended = [trial for trial in trials if trial.status != "running"]
     return {
         "trials": len(ended),
         "failed": sum(trial.status == "failed" for trial in ended),
+        "pruned": sum(trial.status == "pruned" for trial in ended),
         "seconds": max((trial.elapsed_seconds for trial in ended), default=0.0),
     }
 
@@ -75,9 +76,9 @@ def _table(trials: Sequence[Trial]) -> str:
     sheet = io.StringIO()
     writer = csv.writer(sheet, lineterminator="\n")
     kept = ("number", "origin", "status", "share", "seconds", "elapsed_seconds")
-    writer.writerow([*kept, *OBJECTIVES, *names, "error"])
+    writer.writerow([*kept, "epochs", *OBJECTIVES, *names, "error"])
     for trial in trials:
-        own = [getattr(trial, name) for name in kept]
+        own = [*(getattr(trial, name) for name in kept), len(trial.curve) or ""]
         scores = [trial.metrics.get(name, "") for name in OBJECTIVES]
         writer.writerow([*own, *scores, *(trial.values.get(name, "") for name in names), trial.error])
     return sheet.getvalue()

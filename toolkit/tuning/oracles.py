@@ -25,6 +25,14 @@ ROUNDS = 3  # of hyperband: 1/9, 1/3 and all of the training rows
 RANDOM_POINTS = (4, 10)  # before the first suggestion, defaults included: as many as parameters, but from 4 to 10
 
 
+STATUS = {
+    "running": TrialStatus.RUNNING,
+    "finished": TrialStatus.COMPLETED,
+    "pruned": TrialStatus.COMPLETED,  # its score is that of the epochs that it had
+    "failed": TrialStatus.FAILED,
+}
+
+
 class Oracle(keras_tuner.Oracle):
     """Trials at random; the others differ in `choose`."""
 
@@ -75,8 +83,8 @@ class Oracle(keras_tuner.Oracle):
         """Take up a trial of an earlier run; one that was running is given out again, to the name `lost N`."""
         parameters = self.get_space()
         parameters.values = dict(trial.values)
-        status = {"running": TrialStatus.RUNNING, "finished": TrialStatus.COMPLETED, "failed": TrialStatus.FAILED}
-        own = OracleTrial(parameters, trial_id=f"{trial.number:04d}", status=status[trial.status], message=trial.error)
+        status = STATUS[trial.status]
+        own = OracleTrial(parameters, trial_id=f"{trial.number:04d}", status=status, message=trial.error)
         own.score = trial.metrics.get(self.objective.name)
         self.trials[own.trial_id] = own
         self.start_order.append(own.trial_id)

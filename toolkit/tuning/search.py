@@ -4,7 +4,9 @@ The test rows are never looked at here.
 """
 
 import dataclasses
-from collections.abc import Mapping
+import hashlib
+import json
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +22,7 @@ from toolkit.tuning.declared import Space, build, declared, description, narrowe
 from toolkit.tuning.importance import importance
 from toolkit.tuning.loop import Loop, Watch
 from toolkit.tuning.settings import Budget, Settings
-from toolkit.tuning.trial import Trial, rows_of
+from toolkit.tuning.trial import Job, Trial, rows_of
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,9 @@ class Search:
         return build(self.function, self.space, self.best.values)
 
 
+Pools = Callable[[Job], Any]  # makes the `Pool` of a search, a context manager
+
+
 def tune(
     space: Space,
     dataset: Dataset,
@@ -62,48 +67,57 @@ def tune(
     out: str | Path | None = None,
     settings: Settings | None = None,
     name: str | None = None,
-    workers: int = 1,
+    workers: int | Pools = 1,
     watch: Watch | None = None,
 ) -> Search:
     """Search the settings of `space(hp) -> Classifier` for the one with the best score on the validation rows.
 
     The defaults are the first trial. With `out`, every trial is written to that folder when it ends; the same call goes
     on with a search that was ended or killed, a larger budget continues it, and a search of other settings is refused.
-    `workers` processes run trials side by side; 0 runs them here. A process that dies has its trial run again.
+    `workers` processes run trials side by side; 0 runs them here; `chief(address)` and `rays(...)` of this package run
+    them on other machines. A process that dies has its trial run again. Networks that fall behind the median of the
+    others are ended early (`Settings.prune`) and are never the best.
 
     Raises:
         InputError: a budget of nothing, a space that cannot be built or changes, a folder of something else, no
             validation rows, or five trials in a row that failed.
     """
-    from toolkit.tuning.oracles import METHODS, first_points
+    from toolkit.tuning.oracles import METHODS
 
     budget, settings = Budget(trials, seconds), settings or Settings()
+    job, head = prepared(space, dataset, settings, name)
+    with ExitStack() as stack:
+        folder = Path(out) if out is not None else None
+        known = _opened(folder, head, stack) if folder is not None else []
+        oracle = METHODS[settings.method](job.space, settings.objective, settings.seed, head["first"])
+        pool = stack.enter_context(_pools(workers)(job))
+        loop = Loop(oracle, pool, budget, folder, head, watch, {trial.number: trial for trial in known})
+        loop.run()
+    ended = tuple(trial for trial in loop.book() if trial.status != "running")
+    found = Search(head["contestant"], settings.objective, settings.method, ended, {}, space, job.space)
+    _ = found.best  # refuses a search without one
+    weights = importance(job.space, ended, settings.objective, settings.seed)
+    if folder is not None:
+        journal.write_trials(folder, {**head, "importance": weights}, loop.book())
+    return dataclasses.replace(found, importance=weights)
+
+
+def prepared(space: Space, dataset: Dataset, settings: Settings, name: str | None) -> tuple[Job, dict[str, Any]]:
+    """What all trials share, and the head of the book: what makes a search this one and no other."""
+    from toolkit.tuning.oracles import first_points
+
     rows = rows_of(dataset, settings.folds, settings.seed)
     parameters = narrowed(declared(space), settings.fixed, settings.ranges)
-    label: str = name or str(getattr(space, "__name__", type(space).__name__))
-    first = settings.first or first_points(len(parameters.space))
     head = {
-        "contestant": label,
-        **{key: getattr(settings, key) for key in ("objective", "method", "seed", "folds")},
-        "first": first,
+        "contestant": name or str(getattr(space, "__name__", type(space).__name__)),
+        **{key: getattr(settings, key) for key in ("objective", "method", "seed", "folds", "prune")},
+        "first": settings.first or first_points(len(parameters.space)),
         "data": {"sha256": dataset.manifest.sha256, "source": dataset.manifest.source},
         "image_shape": list(dataset.image_shape),
         "space": description(parameters),
     }
-    with ExitStack() as stack:
-        folder = Path(out) if out is not None else None
-        known = _opened(folder, head, stack) if folder is not None else []
-        oracle = METHODS[settings.method](parameters, settings.objective, settings.seed, first)
-        pool = _pool(workers, space, parameters, rows, settings.seed, stack)
-        loop = Loop(oracle, pool, budget, folder, head, watch, {trial.number: trial for trial in known})
-        loop.run(max(workers, 1))
-    ended = tuple(trial for trial in loop.book() if trial.status != "running")
-    found = Search(label, settings.objective, settings.method, ended, {}, space, parameters)
-    _ = found.best  # refuses a search without one
-    weights = importance(parameters, ended, settings.objective, settings.seed)
-    if folder is not None:
-        journal.write_trials(folder, {**head, "importance": weights}, loop.book())
-    return dataclasses.replace(found, importance=weights)
+    digest = hashlib.sha256(json.dumps(head, sort_keys=True).encode()).hexdigest()
+    return Job(space, parameters, rows, settings.seed, digest), head
 
 
 def _opened(folder: Path, head: Mapping[str, Any], stack: ExitStack) -> list[Trial]:
@@ -116,9 +130,11 @@ def _opened(folder: Path, head: Mapping[str, Any], stack: ExitStack) -> list[Tri
     return journal.read_trials(folder)
 
 
-def _pool(workers: int, space: Space, parameters: Any, rows: Any, seed: int, stack: ExitStack) -> Any:
+def _pools(workers: int | Pools) -> Pools:
     from toolkit.tuning.workers import Here, Workers
 
+    if not isinstance(workers, int):
+        return workers
     if workers < 0:
         raise InputError(f"Expected 0 or more workers. Received: {workers}.")
-    return stack.enter_context((Workers if workers else Here)(space, parameters, rows, seed))
+    return (lambda job: Workers(job, workers)) if workers else Here

@@ -47,6 +47,7 @@ class Settings:
     method: str = "bayesian"  # or random, grid, hyperband
     seed: int = 0
     folds: int = 0  # 0: the hold-out; else that many folds of training and validation rows
+    prune: bool = True  # end trainings that are worse than the median of the others, epoch by epoch
     first: int | None = None  # trials before the first suggestion; None: one a parameter, from 4 to 10
     fixed: Mapping[str, Any] = field(default_factory=dict)  # hyper-parameters not to be varied
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)  # narrower than the space's

@@ -64,6 +64,25 @@ def pipeline(hp: Any, name: str) -> Values:
     return found
 
 
+def head(hp: Any, name: str) -> Values:
+    """Arguments of a row of `baselines.heads.HEADS`, behind whatever features."""
+    if name == "svm":
+        return {
+            "kernel": hp.Choice("kernel", ["rbf", "linear"]),
+            "C": hp.Float("C", 1e-2, 1e3, sampling="log", default=10.0),
+        }
+    if name in ("linear", "logistic"):
+        return {"C": hp.Float("C", 1e-1, 1e4, sampling="log", default=10.0 if name == "linear" else 100.0)}
+    if name == "boosting":
+        return {
+            "learning_rate": hp.Float("learning_rate", 0.02, 0.3, sampling="log", default=0.1),
+            "rounds": hp.Int("rounds", 50, 400, step=50, default=100),
+        }
+    low, high, default = {"forest": (100, 1000, 300), "bagging": (10, 200, 50), "adaboost": (50, 400, 100)}[name]
+    found: Values = {"trees": hp.Int("trees", low, high, step=low // 2, default=default)}
+    return {**found, "depth": hp.Int("depth", 1, 6, default=3)} if name == "adaboost" else found
+
+
 def _machine(hp: Any) -> Values:
     """`gamma_factor` multiplies scikit-learn's "scale", 1 / (D x variance of the features)."""
     kernel = hp.Choice("kernel", ["rbf", "linear"])

@@ -9,7 +9,7 @@ from toolkit.data import Dataset
 from toolkit.errors import InputError
 from toolkit.tuning.declared import Space
 from toolkit.tuning.journal import read_best
-from toolkit.tuning.search import Search, tune
+from toolkit.tuning.search import Pools, Search, tune
 from toolkit.tuning.settings import Settings
 from toolkit.tuning.trial import Trial
 
@@ -22,7 +22,7 @@ def tune_all(
     trials: int | None = None,
     seconds: float | None = None,
     settings: Settings | None = None,
-    workers: int = 1,
+    workers: int | Pools = 1,
     watch: Callable[[str, Sequence[Trial]], None] | None = None,
 ) -> dict[str, Search]:
     """One search after the other, in `out`/tuning/NAME, each with the whole budget; those that are finished are read.

@@ -1,8 +1,8 @@
 """One trial: fit on training rows, score on validation rows. It knows the protocol, and not who proposed the values."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from toolkit.cost import timed
 from toolkit.data import Dataset, Split
 from toolkit.errors import InputError, unknown
 from toolkit.tuning.declared import ChangedError, Space, build
+from toolkit.tuning.pruning import hopeless
 
 OBJECTIVES = {"log_loss": "min", "accuracy": "max", "macro_f1": "max"}
 
@@ -25,15 +26,34 @@ class Trial:
     share: float = 1.0  # of the training rows, which hyperband gives in parts
     bracket: int = 0  # of hyperband
     level: int = 0  # of that bracket
-    status: str = "running"  # or "finished", "failed"
+    status: str = "running"  # or "finished", "failed", "pruned": ended before its time, as hopeless
     metrics: dict[str, float] = field(default_factory=dict)  # every objective, on the validation rows
     error: str = ""
+    curve: tuple[float, ...] = ()  # hold-out loss by epoch, of those that learn in epochs, in the first fold
+    limits: tuple[float, ...] = ()  # by epoch, while it runs: worse is hopeless
     seconds: float = 0.0  # of fit and predict
     elapsed_seconds: float = 0.0  # of the search, when it ended
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
         return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """What `to_dict` gave, read from JSON."""
+        sequences = {name: tuple(values[name]) for name in ("curve", "limits") if name in values}
+        return cls(**{**values, **sequences})
+
+
+@dataclass(frozen=True)
+class Job:
+    """What all trials of a search share."""
+
+    function: Space
+    space: Any  # keras_tuner.HyperParameters
+    rows: "Rows"
+    seed: int
+    digest: str = ""  # SHA-256 of all that makes the search this one and no other
 
 
 @dataclass(frozen=True)
@@ -79,38 +99,54 @@ def rows_of(dataset: Dataset, folds: int, seed: int) -> Rows:
     )
 
 
-def run_trial(function: Space, space: Any, trial: Trial, rows: Rows, seed: int) -> Trial:
+def run_trial(job: Job, trial: Trial) -> Trial:
     """The trial with its outcome; an error of the classifier is an outcome too."""
-
-    def outcome() -> dict[str, float]:
-        return _scored(lambda: build(function, space, trial.values), trial, rows, seed)
+    watch = _Curve(trial.limits)
 
     def guarded() -> dict[str, float] | str:
         try:
-            return outcome()
+            return _scored(job, trial, watch)
         except ChangedError:
             raise
         except Exception as error:  # a failing setting is a result, whatever it raised
             return f"{type(error).__name__}: {' '.join(str(error).split())}"[:500]
 
     result, seconds = timed(guarded)
+    trial = replace(trial, seconds=seconds, curve=tuple(watch.losses), limits=())
     if isinstance(result, str):
-        return replace(trial, status="failed", error=result, seconds=seconds)
-    return replace(trial, status="finished", metrics=result, seconds=seconds)
+        return replace(trial, status="failed", error=result)
+    return replace(trial, status="pruned" if watch.ended else "finished", metrics=result)
 
 
-def _scored(make: Callable[[], Any], trial: Trial, rows: Rows, seed: int) -> dict[str, float]:
-    """Every objective over the rows of all folds taken together."""
+class _Curve:
+    """The hold-out losses of a training, and whether it was ended by them."""
+
+    def __init__(self, limits: tuple[float, ...]) -> None:
+        self.limits, self.losses, self.ended = limits, list[float](), False
+
+    def __call__(self, history: Mapping[str, list[float]]) -> bool:
+        """Called after each epoch with a list of values an epoch; True ends the training."""
+        self.losses = [round(float(loss), 6) for loss in history.get("holdout_loss", ())]
+        self.ended = self.ended or hopeless(self.losses, self.limits)
+        return self.ended
+
+
+def _scored(job: Job, trial: Trial, watch: _Curve) -> dict[str, float]:
+    """Every objective over the rows of all folds taken together; of a pruned trial, of the first."""
     from toolkit.evaluation import point_metrics  # here, because Keras takes seconds to import
 
-    labels, answers = [], []
-    for learn, judge in rows.folds:
-        learn = _part(rows.labels, learn, trial.share, seed)
-        classifier = make()
+    rows, labels, answers = job.rows, [], []
+    for fold, (learn, judge) in enumerate(rows.folds):
+        learn = _part(rows.labels, learn, trial.share, job.seed)
+        classifier = build(job.function, job.space, trial.values)
+        if fold == 0 and hasattr(classifier, "each_epoch"):
+            classifier.each_epoch = watch
         classifier.fit(_taken(rows.images, learn), rows.labels[learn])
         answer = np.asarray(classifier.predict_proba(_taken(rows.images, judge)))
         answers.append(_columns(classifier, answer, rows.classes))
         labels.append(rows.labels[judge])
+        if watch.ended:
+            break
     probabilities = np.concatenate(answers)
     if not np.isfinite(probabilities).all():
         raise ValueError("Expected probabilities. Received NaN or infinity.")

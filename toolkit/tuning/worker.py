@@ -5,6 +5,7 @@ It is started with one end of a pipe, over which the space, the rows and then tr
 
 import os
 import threading
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.tuning.declared import ChangedError
-from toolkit.tuning.trial import Rows, run_trial
+from toolkit.tuning.trial import run_trial
 
 ORPHAN_SECONDS = 1.0  # how often a worker looks whether its search is still there
 
@@ -24,13 +25,13 @@ def serve(descriptor: int, parent: int) -> None:
     threading.Thread(target=_follow, args=(parent,), daemon=True).start()
     pipe = Connection(descriptor)
     try:
-        function, space, images, rest, seed = cloudpickle.loads(pipe.recv_bytes())
-        rows = Rows(images.open(), **rest)
+        job = cloudpickle.loads(pipe.recv_bytes())
+        job = replace(job, rows=replace(job.rows, images=job.rows.images.open()))
         while True:
             trial = cloudpickle.loads(pipe.recv_bytes())
             result: Any
             try:
-                result = run_trial(function, space, trial, rows, seed)
+                result = run_trial(job, trial)
             except ChangedError as error:
                 result = error
             pipe.send((result, resident_bytes()))

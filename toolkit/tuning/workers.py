@@ -3,19 +3,18 @@
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, Pipe, wait
 from os import getpid
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import cloudpickle
 
 from toolkit.errors import InputError
-from toolkit.tuning.trial import Rows, Trial, run_trial
+from toolkit.tuning.trial import Job, Trial, run_trial
 from toolkit.tuning.worker import Shared
 
 RECYCLE_TRIALS, RECYCLE_BYTES = 100, 200_000_000  # trials of one process; growth since its first trial
@@ -25,8 +24,10 @@ DEATHS = 2  # of workers over one trial: then the trial is at fault
 class Here:
     """No process at all: trials run where the search runs. For classifiers that cost nothing to keep."""
 
-    def __init__(self, function: Any, space: Any, rows: Rows, seed: int) -> None:
-        self._run: Callable[[Trial], Trial] = lambda trial: run_trial(function, space, trial, rows, seed)
+    places = ("here",)
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
         self._waiting: list[tuple[str, Trial]] = []
 
     def __enter__(self) -> Self:
@@ -35,14 +36,14 @@ class Here:
     def __exit__(self, *_: object) -> None:
         self._waiting.clear()
 
-    def start(self, name: str, trial: Trial) -> None:
-        """Have the trial run for the worker `name`."""
-        self._waiting.append((name, trial))
+    def start(self, place: str, trial: Trial) -> None:
+        """See `Pool`."""
+        self._waiting.append((place, trial))
 
-    def ended(self) -> list[tuple[str, Trial]]:
-        """Wait until at least one trial has ended."""
-        name, trial = self._waiting.pop(0)
-        return [(name, self._run(trial))]
+    def ended(self) -> list[tuple[str, Trial | None]]:
+        """See `Pool`."""
+        place, trial = self._waiting.pop(0)
+        return [(place, run_trial(self._job, trial))]
 
 
 @dataclass
@@ -56,14 +57,11 @@ class _Worker:
 class Workers:
     """Up to as many processes as trials are started at once. One that dies has its trial run again by another."""
 
-    def __init__(self, function: Any, space: Any, rows: Rows, seed: int) -> None:
+    def __init__(self, job: Job, count: int) -> None:
+        self.places = tuple(f"worker {number}" for number in range(count))
         self._folder = tempfile.TemporaryDirectory(prefix="touchstone-tuning-")
-        images = Shared(rows.images, Path(self._folder.name))
-        rest = {"labels": rows.labels, "folds": rows.folds, "classes": rows.classes}
-        try:
-            self._job = cloudpickle.dumps((function, space, images, rest, seed))
-        except Exception as error:  # pickle raises what it likes
-            raise InputError(f"Expected a space that can be sent to another process. It cannot: {error}") from error
+        images = Shared(job.rows.images, Path(self._folder.name))
+        self._job = sendable(replace(job, rows=replace(job.rows, images=images)))  # type: ignore[arg-type]
         self._idle: list[_Worker] = []
         self._busy: dict[str, tuple[_Worker, Trial, int]] = {}
 
@@ -75,35 +73,35 @@ class Workers:
             _end(worker)
         self._folder.cleanup()
 
-    def start(self, name: str, trial: Trial, deaths: int = 0) -> None:
-        """Send the trial to a warm process, or to a new one."""
+    def start(self, place: str, trial: Trial, deaths: int = 0) -> None:
+        """See `Pool`; the process is a warm one, where there is one, or new."""
         worker = self._idle.pop() if self._idle else self._begin()
         with suppress(BrokenPipeError, ConnectionResetError):  # it died while it waited: `ended` sees that
             worker.pipe.send_bytes(cloudpickle.dumps(trial))
-        self._busy[name] = (worker, trial, deaths)
+        self._busy[place] = (worker, trial, deaths)
 
-    def ended(self) -> list[tuple[str, Trial]]:
-        """Wait until at least one trial has ended; none where a worker died and its trial was started again."""
-        ready = set(wait([worker.pipe for worker, _, _ in self._busy.values()]))
-        found = []
-        for name, (worker, trial, deaths) in list(self._busy.items()):
+    def ended(self, seconds: float | None = None) -> list[tuple[str, Trial | None]]:
+        """See `Pool`; after so many `seconds` none, and none where a worker died and its trial was started again."""
+        ready = set(wait([worker.pipe for worker, _, _ in self._busy.values()], seconds))
+        found: list[tuple[str, Trial | None]] = []
+        for place, (worker, trial, deaths) in list(self._busy.items()):
             if worker.pipe not in ready:
                 continue
-            del self._busy[name]
+            del self._busy[place]
             try:
                 result, held = worker.pipe.recv()
             except (EOFError, ConnectionResetError):
                 status = _end(worker)
                 if deaths + 1 < DEATHS:
-                    self.start(name, trial, deaths + 1)
+                    self.start(place, trial, deaths + 1)
                     continue
-                error = f"The process that ran it died {DEATHS} times (status {status}), perhaps out of memory."
-                found.append((name, replace(trial, status="failed", error=error)))
+                error = f"The process that ran it died {deaths + 1} times (status {status}), perhaps out of memory."
+                found.append((place, replace(trial, status="failed", error=error)))
                 continue
             if isinstance(result, InputError):
                 raise result
             self._keep(worker, held)
-            found.append((name, result))
+            found.append((place, result))
         return found
 
     def _begin(self) -> _Worker:
@@ -131,6 +129,14 @@ class Workers:
             _end(worker)
         else:
             self._idle.append(worker)
+
+
+def sendable(job: Job) -> bytes:
+    """The job for another process, functions of a notebook and of __main__ with it."""
+    try:
+        return cloudpickle.dumps(job)
+    except Exception as error:  # pickle raises what it likes
+        raise InputError(f"Expected a space that can be sent to another process. It cannot: {error}") from error
 
 
 def _end(worker: _Worker) -> int:

@@ -1,0 +1,175 @@
+"""Searches wider than one machine: a chief and workers over gRPC, a Ray cluster, and what is refused in one line."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+import grpc
+import pytest
+
+from tests.pretend import bowl, few, pretend_data
+from toolkit.errors import InputError
+from toolkit.tuning import Settings, chief, rays, tune, wire, work
+from toolkit.tuning.points import key
+from toolkit.tuning.workers import Here
+
+ROOT = Path(__file__).parent.parent
+RANDOM = Settings(method="random")
+
+
+@pytest.fixture
+def address():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{free.getsockname()[1]}"
+
+
+@pytest.fixture
+def in_threads(monkeypatch):
+    """Workers without processes of their own, and a chief that gives them up soon."""
+
+    class Pool(Here):
+        def __init__(self, job, count):
+            super().__init__(job)
+
+        def ended(self, seconds):
+            time.sleep(0.02)  # as a trial that takes its time
+            return super().ended()
+
+    monkeypatch.setattr("toolkit.tuning.remote.Workers", Pool)
+    for module in ("serving", "remote"):
+        monkeypatch.setattr(f"toolkit.tuning.{module}.SIGN_SECONDS", 0.05)
+        monkeypatch.setattr(f"toolkit.tuning.{module}.ASK_SECONDS", 0.2)
+    monkeypatch.setattr("toolkit.tuning.serving.LOST_SIGNS", 8)
+
+
+class Worker(threading.Thread):
+    """`work` in a thread; `ran` is what it returned."""
+
+    def __init__(self, address, space=bowl, **settings):
+        super().__init__(daemon=True)
+        self.run_it = lambda: work(space, pretend_data(), address, settings=RANDOM, patience_seconds=20, **settings)
+        self.start()
+
+    def run(self):
+        self.ran = self.run_it()
+
+
+def told(trials):
+    return [(trial.number, trial.origin, key(trial.values), trial.metrics) for trial in trials]
+
+
+def test_a_chief_hands_its_trials_to_workers(in_threads, address):
+    workers = [Worker(address, workers=2), Worker(address, worker_name="other")]
+    found = tune(bowl, pretend_data(), trials=14, workers=chief(address), settings=RANDOM)
+    for worker in workers:
+        worker.join(20)
+    assert workers[0].ran + workers[1].ran == 14
+    assert all(worker.ran > 0 for worker in workers)
+    assert told(found.trials) == told(tune(bowl, pretend_data(), trials=14, workers=0, settings=RANDOM).trials)
+
+
+def test_the_trial_of_a_worker_that_dies_is_run_by_another(in_threads, address):
+    asked = []
+
+    def die():
+        with grpc.insecure_channel(address) as channel:
+            question = wire.messages.CreateTrialRequest(tuner_id="mortal")
+            answer = wire.service.OracleStub(channel).CreateTrial(question, wait_for_ready=True, timeout=20)
+            asked.append(wire.unpacked(answer.trial).number)
+        Worker(address)
+
+    threading.Thread(target=die, daemon=True).start()
+    found = tune(bowl, pretend_data(), trials=4, workers=chief(address), settings=RANDOM)
+    assert asked == [0]
+    assert [(trial.number, trial.status) for trial in found.trials] == [(number, "finished") for number in range(4)]
+
+
+def test_a_search_whose_chief_was_killed_goes_on(in_threads, address, tmp_path):
+    tune(bowl, pretend_data(), trials=3, workers=0, settings=RANDOM, out=tmp_path)
+    book = tmp_path / "search.json"
+    book.write_text(book.read_text().replace('"status": "finished"', '"status": "running"', 1))  # as a kill leaves it
+    Worker(address)
+    found = tune(bowl, pretend_data(), trials=5, workers=chief(address), settings=RANDOM, out=tmp_path)
+    assert told(found.trials) == told(tune(bowl, pretend_data(), trials=5, workers=0, settings=RANDOM).trials)
+
+
+def test_a_chief_that_is_not_there_is_one_line(address):
+    with pytest.raises(InputError) as caught:
+        work(bowl, pretend_data(), address, patience_seconds=0.3)
+    assert f"Expected a chief at {address}. None answered in 0.3 s" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_chief_of_another_search_is_refused(in_threads, address):
+    refused = []
+
+    def other():
+        try:
+            work(few, pretend_data(), address, patience_seconds=20)
+        except InputError as error:
+            refused.append(str(error))
+        Worker(address)
+
+    threading.Thread(target=other, daemon=True).start()
+    tune(bowl, pretend_data(), trials=2, workers=chief(address), settings=RANDOM)
+    assert "to tune the same contestant on the same data" in refused[0]
+
+
+@pytest.mark.parametrize("text", ["somewhere", ":80", "host:", "host:port", "host:70000"])
+def test_an_address_of_another_form_is_one_line(text):
+    with pytest.raises(InputError, match="Expected --address as HOST:PORT"):
+        chief(text)
+
+
+def test_an_address_that_is_taken_is_one_line(address):
+    host, port = address.split(":")
+    with socket.socket() as taken:
+        taken.bind((host, int(port)))
+        taken.listen()
+        with pytest.raises(InputError, match=f"{address} cannot be listened on"):
+            tune(bowl, pretend_data(), trials=2, workers=chief(address), settings=RANDOM)
+
+
+@pytest.mark.skipif(find_spec("ray") is not None, reason="Ray is installed")
+def test_ray_without_the_extra_is_refused_with_the_command_that_installs_it():
+    with pytest.raises(InputError, match=r"pip install 'touchstone-vision\[ray\]'"):
+        rays("auto")
+
+
+@pytest.mark.thorough
+@pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: pip install 'touchstone-vision[ray]'")
+@pytest.mark.filterwarnings("ignore")  # of Ray, about itself
+def test_a_ray_cluster_runs_the_same_search():
+    found = tune(bowl, pretend_data(), trials=6, workers=rays("local", 2), settings=RANDOM)
+    assert told(found.trials) == told(tune(bowl, pretend_data(), trials=6, workers=0, settings=RANDOM).trials)
+
+
+@pytest.mark.thorough
+def test_commands_on_one_machine_of_which_a_worker_is_killed(address, tmp_path):
+    command = [sys.executable, "-m", "toolkit.tuning", "tests.my_space:space", "digits", "--trials", "12"]
+    command += ["--address", address, "--method", "random"]
+
+    def begun(*more):
+        return subprocess.Popen(
+            [*command, *more], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+
+    head = begun("--role", "chief", "--out", str(tmp_path / "search"))
+    mortal = begun("--role", "worker")
+    assert "trial 0 finished" in mortal.stdout.readline()
+    os.kill(mortal.pid, signal.SIGKILL)  # in the middle of another trial
+    steady = begun("--role", "worker", "--workers", "2")
+    assert head.wait(300) == 0, head.stdout.read()
+    assert steady.wait(60) == 0
+    assert "trials run for the chief" in steady.stdout.read()
+    assert "Best: trial" in head.stdout.read()
+    mortal.wait()
+    for process in (head, mortal, steady):
+        process.stdout.close()

@@ -1,0 +1,130 @@
+"""Searches and workers that are killed: no finished trial is lost, none is run twice, and the search ends well."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.pretend import Closed, pretend_data
+from toolkit.tuning import Settings, tune
+
+ROOT = str(Path(__file__).parent.parent)
+SERVER = """
+import os, sys, time, warnings
+warnings.simplefilter("ignore")
+sys.path.insert(0, sys.argv[1])
+import keras, keras_tuner  # before the first fork: each child would take seconds
+import sklearn.gaussian_process, toolkit.evaluation.metrics
+from tests.pretend import Closed, pretend_data
+from toolkit.tuning import Settings, tune
+
+class Slow(Closed):
+    def fit(self, images, labels):
+        time.sleep(0.02)
+        return super().fit(images, labels)
+
+def space(hp):
+    return Slow(0.1 + (hp.Float("x", 0, 1) - 0.4) ** 2 + hp.Float("y", 0, 1))
+
+for line in sys.stdin:
+    folder, method, trials = line.split()
+    child = os.fork()
+    if child == 0:
+        tune(space, pretend_data(), trials=int(trials), out=folder, workers=0, settings=Settings(method=method))
+        os._exit(0)
+    print(child, flush=True)
+    _, status = os.waitpid(child, 0)
+    print(status, flush=True)
+"""
+
+
+@contextmanager
+def search_server():
+    """A function that runs a search in a process, kills it after some seconds, and returns what ended in the book."""
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(
+        [sys.executable, "-c", SERVER, ROOT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    ) as server:
+
+        def run(folder, method, trials, kill_after=None):
+            server.stdin.write(f"{folder} {method} {trials}\n")
+            server.stdin.flush()
+            child = int(server.stdout.readline())
+            if kill_after is not None:
+                time.sleep(kill_after)
+                os.kill(child, signal.SIGKILL)
+            server.stdout.readline()
+            book = Path(folder) / "search.json"
+            told = json.loads(book.read_text())["trials"] if book.exists() else []
+            return [trial for trial in told if trial["status"] == "finished"]
+
+        yield run
+        server.stdin.close()
+
+
+def disturbed(run, folder, method, trials, moments):
+    """Trials of a search that was killed at these moments; nothing that had ended is lost on the way."""
+    ended = []
+    for moment in [*moments, None]:
+        now = run(folder, method, trials, moment)
+        assert now[: len(ended)] == ended
+        ended = now
+    return ended
+
+
+def asked(trials):
+    return [(trial["number"], trial["origin"], trial["values"], trial["share"]) for trial in trials]
+
+
+def test_a_kill_loses_no_trial_and_repeats_none(tmp_path):
+    with search_server() as run:
+        for method, moment in (("bayesian", 1.0), ("hyperband", 0.3)):
+            killed = disturbed(run, tmp_path / f"{method}-killed", method, 10, [moment])
+            assert asked(killed) == asked(run(tmp_path / method, method, 10))
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize(("method", "longest"), [("random", 0.25), ("hyperband", 0.25), ("bayesian", 2.0)])
+def test_ten_kills_lose_no_trial_and_repeat_none(tmp_path, method, longest):
+    moments = np.random.default_rng(0).uniform(0, longest, 10)
+    with search_server() as run:
+        killed = disturbed(run, tmp_path / "killed", method, 30, moments)
+        assert len(killed) == 30
+        assert asked(killed) == asked(run(tmp_path / "undisturbed", method, 30))
+
+
+class Mortal(Closed):
+    """Kills the process that fits it: always, or the first time, which a file remembers."""
+
+    def __init__(self, loss, memory):
+        super().__init__(loss)
+        self.memory = memory
+
+    def fit(self, images, labels):
+        try:
+            os.close(os.open(self.memory, os.O_CREAT | os.O_EXCL))
+        except FileExistsError:
+            if self.loss == 0.1:
+                return super().fit(images, labels)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_worker_that_dies_costs_its_own_trial_and_one_that_kills_again_has_failed(tmp_path):
+    memory = str(tmp_path / "memory")
+    found = tune(
+        lambda hp: Mortal(hp.Choice("loss", [0.1, 0.9]), memory),
+        pretend_data(),
+        trials=2,
+        workers=1,
+        settings=Settings(method="random"),
+    )
+    assert Path(memory).exists()  # the first process died over the first trial
+    assert [trial.status for trial in found.trials] == ["finished", "failed"]
+    assert "process that ran it died 2 times" in found.trials[1].error

@@ -1,0 +1,63 @@
+"""A Ray cluster: found, or refused in one line. It knows neither trials nor contestants."""
+
+from collections.abc import Callable, Iterator, Mapping
+from importlib.util import find_spec
+from typing import Any, TypeVar
+
+from toolkit.errors import InputError
+
+Result = TypeVar("Result")
+
+
+def connected(address: str) -> Any:
+    """The module `ray`, connected: "auto" finds a cluster that runs, "local" starts one here, else its address.
+
+    Raises:
+        InputError: Ray is not installed, or no cluster answers.
+    """
+    if find_spec("ray") is None:
+        raise InputError(
+            f"Expected Ray for --ray {address}. It is not installed: `pip install 'touchstone-vision[ray]'`."
+        )
+    import ray
+
+    if not ray.is_initialized():
+        try:
+            ray.init(None if address == "local" else address, log_to_driver=False, configure_logging=False)
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            line = " ".join(str(error).split())[:200]
+            raise InputError(
+                f"Expected a Ray cluster at '{address}'. None answered ({line}); start one with `ray start --head`, or "
+                "take --ray local."
+            ) from None
+    return ray
+
+
+def gpus_of_one(ray: Any, wants: bool) -> float:
+    """GPUs that a task asks for: one where it wants one and the cluster has any."""
+    return 1.0 if wants and ray.cluster_resources().get("GPU", 0) >= 1 else 0.0
+
+
+def run_all(
+    address: str, tasks: Mapping[str, Callable[[], Result]], wants_gpu: Mapping[str, bool]
+) -> Iterator[tuple[str, Result]]:
+    """Run every task on the cluster, each on one core and the GPU that it wants; results as they come.
+
+    A task whose machine dies is run again elsewhere, by Ray; an error of the task itself is raised here.
+    """
+    ray = connected(address)
+    from ray.exceptions import RayTaskError
+
+    remote = ray.remote(lambda task: task())
+    waiting = {
+        remote.options(num_cpus=1, num_gpus=gpus_of_one(ray, wants_gpu.get(name, False)), max_retries=2).remote(
+            task
+        ): name
+        for name, task in tasks.items()
+    }
+    while waiting:
+        done, _ = ray.wait(list(waiting))
+        try:
+            yield waiting.pop(done[0]), ray.get(done[0])
+        except RayTaskError as error:
+            raise (error.cause if isinstance(error.cause, InputError) else error) from None
