@@ -1,3 +1,6 @@
+from .artifact import load_model as load_model
+from .artifact import read_card as read_card
+from .artifact import save as save
 from .catalogue import contestant as contestant
 from .classifier import Classifier as Classifier
 from .comparison import Comparison as Comparison

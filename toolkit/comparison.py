@@ -3,7 +3,7 @@
 import dataclasses
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit import cost, runs
+from toolkit.artifact import save
 from toolkit.classifier import Classifier
 from toolkit.data import Dataset, Split
 from toolkit.environment import device, versions
@@ -39,6 +40,7 @@ class Outcome:
     cost: dict[str, Any] = dataclasses.field(default_factory=dict)  # `toolkit.cost.Cost`: latency, memory, parameters
     history: dict[str, list[float | None]] = dataclasses.field(default_factory=dict)  # a value an epoch, of networks
     best_epoch: int | None = None  # counted from 0, whose weights were kept
+    unsaved: str = ""  # why there is no NAME/model
     diagnosis: dict[str, Any] = dataclasses.field(default_factory=dict)  # kind, words, advice: what its curves say
     details: dict[str, Any] = dataclasses.field(default_factory=dict)  # `toolkit.evaluation.details`
 

@@ -1,0 +1,151 @@
+"""The model's folder: what it says about itself, the files it consists of, written and read whole. It knows no layer.
+
+model.json        schema, what it is, class names, image shape, versions, metrics, and the SHA-256 of every other file
+classifier.skops  the classifier, without its networks (skops: no pickle)
+network_0.keras   a network, as Keras writes it; one for each that the classifier holds
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from toolkit.classifier import Classifier
+from toolkit.data import Manifest
+from toolkit.environment import versions
+from toolkit.errors import InputError
+from toolkit.runs import write_json
+
+SCHEMA = 1  # of the folder; grows when an older reader would read it wrongly
+CARD, CLASSIFIER = "model.json", "classifier.skops"
+KEYS = ("what", "classes", "class_names", "files")  # that every card has
+
+
+def save(
+    classifier: Classifier,
+    folder: str | Path,
+    *,
+    class_names: Sequence[str] | None = None,
+    manifest: Manifest | None = None,
+    metrics: Mapping[str, Any] | None = None,
+    image_shape: Sequence[int] | None = None,
+) -> Path:
+    """Write a fitted classifier as a folder that `load_model` reads, whole or not at all; an older model is replaced.
+
+    Args:
+        classifier: pipelines of ours and of scikit-learn, `KerasClassifier`, and whatever is made of them.
+        folder: where; it may hold a model, and nothing else.
+        class_names: K names; without them the labels themselves. More than the classifier has seen are kept.
+        manifest: of the data it was fitted to: its hash, and how pictures were brought to size.
+        metrics: plain values, for whoever reads the card.
+        image_shape: (H, W, C), where no part of the classifier tells it.
+
+    Raises:
+        InputError: a classifier that is not fitted, a part of a type that is not on the list, a folder in the way.
+    """
+    from toolkit.artifact.parts import describe, write_parts
+
+    folder = Path(folder)
+    classes = getattr(classifier, "classes_", None)
+    if classes is None:
+        raise InputError(f"Expected a fitted classifier. Received: {type(classifier).__name__} without classes_.")
+    names = [str(name) for name in (class_names if class_names is not None else classes)]
+    if folder.exists() and not (folder / CARD).is_file():
+        raise InputError(f"Expected a new folder, or one that holds a model. {folder} holds something else.")
+    partial = folder.with_name(f"{folder.name}.{uuid.uuid4().hex[:8]}.partial")
+    partial.mkdir(parents=True)
+    try:
+        write_parts(classifier, partial, CLASSIFIER)
+        found = describe(classifier)
+        shape = image_shape if image_shape is not None else found.image_shape
+        card = {
+            "schema": SCHEMA,
+            "what": found.what,
+            "classes": [label.item() if hasattr(label, "item") else label for label in classes],
+            "class_names": names,
+            "image_shape": None if shape is None else [int(side) for side in shape],
+            "fit": str(manifest.settings.get("fit") or "crop") if manifest else "crop",
+            "weights": found.weights,
+            "manifest": manifest.sha256 if manifest else "",
+            "metrics": dict(metrics or {}),
+            "versions": versions(),
+            "files": {path.name: _sha256(path) for path in sorted(partial.iterdir())},
+        }
+        write_json(partial / CARD, card)
+        if folder.exists():
+            shutil.rmtree(folder)
+        os.replace(partial, folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return folder
+
+
+def load_model(folder: str | Path) -> Classifier:
+    """The classifier that `save` wrote, fitted: the same probabilities to 1e-6, in any process and on any backend.
+
+    Nothing that the folder holds is run: files are compared with the card, types with a closed list, first.
+
+    Raises:
+        InputError: no model, one of a newer schema, a file missing, changed or added, a type that is not on the list.
+    """
+    from toolkit.artifact.parts import read_parts
+
+    folder = Path(folder)
+    card = read_card(folder)
+    _check_files(folder, card["files"])
+    classifier = read_parts(folder, CLASSIFIER)
+    if not isinstance(classifier, Classifier):
+        raise InputError(
+            f"Expected a classifier with fit and predict_proba in {folder}. Received: {type(classifier).__name__}."
+        )
+    return classifier
+
+
+def read_card(folder: str | Path) -> dict[str, Any]:
+    """What model.json says; the other files are not looked at.
+
+    Raises:
+        InputError: no model, or one of a newer schema.
+    """
+    path = Path(folder) / CARD
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(
+            f"Expected the folder of a model, as RUN/NAME/model. Received: {folder}, whose {CARD} cannot be read "
+            f"({reason})."
+        ) from None
+    if not isinstance(card, dict) or not isinstance(card.get("schema"), int):
+        raise InputError(f"Expected {path} to be the card of a model. Received: other JSON.")
+    if card["schema"] > SCHEMA:
+        raise InputError(
+            f"Expected a model of schema {SCHEMA} or less in {folder}. Received: {card['schema']}. "
+            "Update touchstone-vision to read it."
+        )
+    missing = [key for key in KEYS if key not in card]
+    if missing or not isinstance(card["files"], dict):
+        raise InputError(f"Expected {path} to be the card of a model. It lacks: {', '.join(missing) or 'files'}.")
+    return card
+
+
+def _check_files(folder: Path, files: Mapping[str, Any]) -> None:
+    """Refuse a folder whose files are not exactly those of the card: one missing, one changed, one planted."""
+    there = {path.name for path in folder.iterdir()} - {CARD}
+    for name in sorted(set(files) | there):
+        path = folder / name
+        if name not in files:
+            raise InputError(f"Expected in {folder} only the files that its {CARD} names. Received: {name}. Delete it.")
+        if name not in there or path.is_symlink() or not path.is_file():
+            raise InputError(f"Expected the file {name} in {folder}. It is missing; save the model again.")
+        if _sha256(path) != files[name]:
+            raise InputError(f"Expected {path} as it was saved. It has changed (SHA-256); save the model again.")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
