@@ -26,14 +26,18 @@ def device() -> dict[str, Any]:
     """Backend of Keras, accelerators it sees, processor, cores this process may use, operating system."""
     import keras
 
-    accelerators = [name for kind in ("gpu", "tpu") for name in _devices(kind)]
     return {
         "backend": keras.backend.backend(),
-        "accelerators": accelerators,
+        "accelerators": accelerators(),
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
         "system": platform.platform(terse=True),
     }
+
+
+def accelerators() -> list[str]:
+    """Names of the GPUs and TPUs that Keras' backend sees: "gpu:0", ..."""
+    return [name for kind in ("gpu", "tpu") for name in _devices(kind)]
 
 
 def _devices(kind: str) -> list[str]:

@@ -18,7 +18,10 @@ from toolkit.classifier import check_images, check_labels
 from toolkit.pipeline import Batches, Subset, balanced_weights
 from toolkit.progress import bar, say
 from toolkit.training.checkpoint import Checkpoint, EachEpoch, fingerprint
+from toolkit.training.devices import processes, spread
 from toolkit.training.diagnosis import Diagnosis, diagnose
+from toolkit.training.engine import check_engine, running
+from toolkit.training.features import Forward
 from toolkit.training.frozen import fine, train_head, unfreeze
 from toolkit.training.holdout import stratified_holdout
 from toolkit.training.inference import log_softmax, logits
@@ -61,7 +64,10 @@ class KerasClassifier(BaseEstimator):
     verbose: bool = True  # a progress line on standard error, if that is a terminal
     options: Mapping[str, Any] = field(default_factory=dict)  # of the network: {"weights": "imagenet"}, {"width": 16}
     checkpoint: Path | None = None  # a file, rewritten after each epoch, from which the same `fit` goes on
+    devices: tuple[str, ...] | None = None  # to train over: ("gpu:0", "gpu:1"); None: all accelerators there are
     each_epoch: EachEpoch | None = None  # called after each epoch with the history so far; True ends the training
+    engine: str = "keras"  # of the frozen backbone and of `predict_proba`; openvino: Intel's, on a CPU
+    feature_cache: Path | None = None  # a folder where the frozen backbone's features are kept for the next `fit`
 
     def fit(self, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> Self:
         """Train from the start on uint8 (N, H, W, C) and int64 (N,); ended by an error or Ctrl-C, it changes nothing.
@@ -70,23 +76,21 @@ class KerasClassifier(BaseEstimator):
             InputError: images or labels of another kind, images too small for the network, a loss that is not finite,
                 no memory for a batch, a checkpoint of another training.
         """
-        start = self.start(images, labels)
-        for line in start.recipe.describe(pretrained=self.pretrained):
-            say(line, self.verbose)
-        with same_bits(self.recipe.deterministic):
-            weights, watch = self._train(start, self._checkpoint(start.recipe, images, labels))
+        with spread(self.devices):
+            start = self.start(images, labels)
+            for line in start.recipe.describe(pretrained=self.pretrained):
+                say(line, self.verbose)
+            with same_bits(self.recipe.deterministic):
+                weights, watch = self._train(start, self._checkpoint(start.recipe, images, labels))
         gc.collect()  # a Keras model is full of circles: without this, several trainings' worth of memory piles up
         self.classes_, self.image_shape_, self.weights_ = start.classes, start.batches.image_shape, weights
-        self.recipe_, self.history_, self.best_epoch_, self._network = (
-            start.recipe,
-            watch.history,
-            watch.best_epoch,
-            None,
-        )
+        self.recipe_, self.history_, self.best_epoch_ = start.recipe, watch.history, watch.best_epoch
+        self._network = self._engine = None
         return self
 
     def start(self, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> Start:
         """Everything as it is before the first step of `fit` on these images and labels."""
+        check_engine(self.engine)
         images = check_images(images)
         classes, encoded = np.unique(check_labels(labels, len(images)), return_inverse=True)
         rows, held = stratified_holdout(encoded, self.recipe.holdout, self.seed)
@@ -115,7 +119,9 @@ class KerasClassifier(BaseEstimator):
         held, labels = start.held, start.held_labels
         head, rates, phase, told = None, None, 0, recipe
         if self.pretrained:
-            head = train_head(network, recipe, batches, held, labels, self.verbose, checkpoint)
+            folder = None if self.feature_cache is None else Path(self.feature_cache)
+            forward = Forward(self.engine, folder)
+            head = train_head(network, recipe, batches, held, labels, self.verbose, checkpoint, forward)
             if not recipe.unfreeze:
                 return network.get_weights(), head
             rates, phase, told = unfreeze(network, recipe.unfreeze, recipe.layer_decay), 2, fine(recipe)
@@ -138,12 +144,15 @@ class KerasClassifier(BaseEstimator):
             "data": fingerprint(images, labels),
             "backend": keras.backend.backend(),
         }
-        return Checkpoint(Path(self.checkpoint), identity, self.each_epoch)
+        return Checkpoint(Path(self.checkpoint), identity, self.each_epoch, writes=processes()[0] == 0)
 
     def predict_proba(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """uint8 (N, H, W, C) as in fit -> probabilities float32 (N, K), columns in the order of `classes_`."""
         network = self.network
         images = check_images(images, self.image_shape_)
+        if self.engine != "keras":
+            self._engine = self._engine or running(network, self.engine)
+            network = self._engine
         return np.exp(log_softmax(logits(network, images))).astype(np.float32)
 
     def predict(self, images: NDArray[np.uint8]) -> NDArray[np.int64]:
@@ -176,7 +185,7 @@ class KerasClassifier(BaseEstimator):
 
     def restore(self, network: Any, learned: Mapping[str, Any]) -> Self:
         """Become fitted: `network` and `learned` as another classifier of these settings gave them."""
-        vars(self).update(learned, weights_=network.get_weights(), _network=network)
+        vars(self).update(learned, weights_=network.get_weights(), _network=network, _engine=None)
         return self
 
     def _build(self, image_shape: tuple[int, int, int], classes: int, fill: bool = True) -> Any:
@@ -186,7 +195,7 @@ class KerasClassifier(BaseEstimator):
         return built(self.model, image_shape, classes, options, seed=self.seed, fill=fill, precision=precision)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "_network": None, "each_epoch": None}
+        return {**super().__getstate__(), "_network": None, "_engine": None, "each_epoch": None}
 
 
 def _steps_at_once(batches: Batches) -> int:

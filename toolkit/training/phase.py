@@ -7,6 +7,7 @@ import keras
 
 from toolkit.errors import InputError
 from toolkit.training.checkpoint import assign
+from toolkit.training.devices import divided, shares
 from toolkit.training.losses import loss_of
 from toolkit.training.optimizer import Rates, optimizer, penalise
 from toolkit.training.recipe import Recipe
@@ -27,7 +28,7 @@ def train(
         optimizer(recipe, steps * epochs, rates),
         loss_of(recipe),
         metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
-        steps_per_execution=at_once,
+        steps_per_execution=at_once if shares() == 1 else 1,  # MirroredStrategy fails with several
         jit_compile=keras.backend.backend() == "jax",  # XLA slows convolutions on a CPU
     )
     if watch.saved is not None:
@@ -40,7 +41,7 @@ def train(
             return
     done = watch.saved.epochs if watch.saved else 0
     try:
-        network.fit(source, epochs=epochs, initial_epoch=done, verbose=0, callbacks=[watch], shuffle=False)
+        network.fit(divided(source), epochs=epochs, initial_epoch=done, verbose=0, callbacks=[watch], shuffle=False)
     except Exception as error:
         if not is_out_of_memory(error):
             raise
