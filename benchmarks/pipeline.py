@@ -1,8 +1,8 @@
 """How fast images are fed and augmented, as ratios against peers in the same run: python benchmarks/pipeline.py
 
-It measures images a second at 224 pixels on two threads, best of three passes each, the peers in turn:
-1. from a memory map against decoding JPEGs with tf.data in each epoch: photographs of 448 pixels, brought to 224, and
-   photographs that have 224 already;
+It measures images a second at 224 pixels on two threads, the median of five rounds in which the peers take turns:
+1. from a memory map against decoding JPEGs with tf.data in each epoch: photographs of 448 and of 256 pixels, brought
+   to 224, and photographs that have 224 already;
 2. flip + rotation + zoom + translation against the four Keras layers in tf.data, and albumentations where installed;
 3. the policy `strong` against keras.layers.RandAugment.
 """
@@ -24,44 +24,41 @@ from skimage import data
 
 from toolkit.pipeline import Batches, Policy
 
-SIDE, BATCH, THREADS = 224, 64, 2
+SIDE, BATCH, THREADS, ROUNDS = 224, 64, 2, 5
+SIDES = (448, 256, SIDE)  # of the JPEGs; those of 224 need no resizing, the best case for decoding
 GEOMETRY = Policy(flip_horizontal=0.5, rotation=20, zoom=0.2, translation=0.1)
 
 
-def photograph(number: int) -> NDArray[np.uint8]:
-    """uint8 (448, 448, 3): a crop of one of scikit-image's bundled photographs, another for each number."""
+def photograph(number: int, side: int) -> NDArray[np.uint8]:
+    """uint8 (side, side, 3): a crop of one of scikit-image's bundled photographs, another for each number.
+
+    At 224 pixels the detail is the camera's; for 448 most of them have to be enlarged, which makes their JPEGs smaller
+    and quicker to decode than real ones.
+    """
     generator = np.random.default_rng(number)
     picture = (data.astronaut(), data.coffee(), data.chelsea(), data.rocket())[number % 4]
-    factor = (2 * SIDE + 32) / min(picture.shape[:2])
-    large = cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_LANCZOS4)
-    top, left = (int(generator.integers(0, side - 2 * SIDE)) for side in large.shape[:2])
-    return large[top : top + 2 * SIDE, left : left + 2 * SIDE]
+    factor = max(1.0, (side + 32) / min(picture.shape[:2]))
+    picture = cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_LANCZOS4)
+    top, left = (int(generator.integers(0, length - side)) for length in picture.shape[:2])
+    return picture[top : top + side, left : left + side]
 
 
 def write_files(folder: Path, count: int) -> NDArray[np.uint8]:
-    """Write `large/` and `small/`, JPEGs of 448 and 224 pixels; return the small ones, uint8 (count, 224, 224, 3)."""
-    images = np.empty((count, SIDE, SIDE, 3), np.uint8)
-    for name in ("large", "small"):
-        (folder / name).mkdir()
-    for number in range(count):
-        large = photograph(number)
-        images[number] = cv2.resize(large, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
-        for name, image in (("large", large), ("small", images[number])):
-            path = str(folder / name / f"{number:06d}.jpg")
-            cv2.imwrite(path, image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])
-    return images
+    """Write a folder of JPEGs for each of `SIDES`; return those of 224 pixels, uint8 (count, 224, 224, 3)."""
+    for side in SIDES:
+        (folder / str(side)).mkdir()
+        for number in range(count):
+            path = str(folder / str(side) / f"{number:06d}.jpg")
+            cv2.imwrite(path, photograph(number, side)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])
+    return np.stack([photograph(number, SIDE) for number in range(count)])
 
 
-def rate(make: Callable[[], Any], passes: int = 3) -> float:
-    """Images a second of the fastest of some passes over a data set, after one to warm up."""
-    best = 0.0
-    for number in range(passes + 1):
-        start, seen = time.perf_counter(), 0
-        for batch in make():
-            seen += int(batch[0].shape[0])
-        if number:
-            best = max(best, seen / (time.perf_counter() - start))
-    return best
+def rate(make: Callable[[], Any]) -> float:
+    """Images a second of one pass over a data set."""
+    start, seen = time.perf_counter(), 0
+    for batch in make():
+        seen += int(batch[0].shape[0])
+    return seen / (time.perf_counter() - start)
 
 
 def ours(images: Any, labels: NDArray[np.int64], policy: str | Policy) -> Callable[[], Any]:
@@ -76,7 +73,7 @@ def decoding(folder: Path, labels: NDArray[np.int64]) -> Callable[[], Any]:
 
     def read(path: Any, label: Any) -> Any:
         image = tf.io.decode_jpeg(tf.io.read_file(path), channels=3)
-        return (image if folder.name == "small" else tf.image.resize(image, (SIDE, SIDE))), label
+        return (image if folder.name == str(SIDE) else tf.image.resize(image, (SIDE, SIDE))), label
 
     dataset = tf.data.Dataset.from_tensor_slices((paths, labels)).shuffle(len(paths))
     dataset = dataset.map(read, num_parallel_calls=THREADS).batch(BATCH).prefetch(2)
@@ -107,12 +104,15 @@ def albumentations(images: NDArray[np.uint8], labels: NDArray[np.int64]) -> Call
 
 
 def compare(title: str, contenders: dict[str, Callable[[], Any]], goal: float) -> None:
-    """Print images a second of each, and of the first as a multiple of each other one."""
-    rates = {name: rate(make) for name, make in contenders.items()}
-    first = next(iter(rates.values()))
+    """Print the median images a second of each, and the median ratio of the first to each other one."""
+    rounds = [{name: rate(make) for name, make in contenders.items()} for _ in range(ROUNDS + 1)][1:]  # one warms up
+    first = next(iter(contenders))
     print(f"\n{title} (goal: {goal:g} times the second)")
-    for name, value in rates.items():
-        print(f"  {name:44s} {value:10,.0f} images/s   {first / value:8.2f} x")
+    for name in contenders:
+        ratios = np.array([one[first] / one[name] for one in rounds])
+        speed = np.median([one[name] for one in rounds])
+        spread = f"{np.median(ratios):8.2f} x ({ratios.min():.2f}..{ratios.max():.2f})"
+        print(f"  {name:44s} {speed:10,.0f} images/s {spread}")
 
 
 def main() -> None:
@@ -128,7 +128,7 @@ def main() -> None:
         np.save(folder / "images.npy", images)
         stored = np.load(folder / "images.npy", mmap_mode="r")
         feeds = {"memory map": ours(stored, labels, "none")}
-        feeds |= {f"tf.data, {name} JPEGs decoded": decoding(folder / name, labels) for name in ("large", "small")}
+        feeds |= {f"tf.data, JPEGs of {side} pixels": decoding(folder / str(side), labels) for side in SIDES}
         compare("Feeding, no augmentation", feeds, 10)
         four = [
             keras.layers.RandomFlip("horizontal"),

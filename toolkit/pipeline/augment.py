@@ -3,6 +3,8 @@
 OpenCV lets go of Python's lock while it works, so several batches are augmented at once on several threads.
 """
 
+import math
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +13,7 @@ from toolkit.pipeline.plan import Plan
 
 Images = NDArray[np.uint8]  # (B, H, W, C)
 _FLAGS = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+ALIGNMENT = 64  # bytes
 _SMOOTH = (
     np.array([[1, 1, 1], [1, 5, 1], [1, 1, 1]], np.float32) / 13
 )  # Pillow's SMOOTH, which RandAugment sharpens against
@@ -23,20 +26,35 @@ def augment(images: Images, plan: Plan) -> Images:
     """
     if all(choice is None for choice in vars(plan).values()):
         return images
-    result = np.empty_like(images)
+    result = aligned(images.shape)
     for row, image in enumerate(images):
         target = result[row]
         if plan.geometry is None:
             target[...] = image
         else:
-            size = (image.shape[1], image.shape[0])
-            warped = cv2.warpAffine(image, plan.geometry[row], size, flags=_FLAGS, borderMode=cv2.BORDER_REFLECT)
-            target[...] = warped.reshape(image.shape)
+            target[...] = _resampled(image, plan.geometry[row])
         _recolour(target, plan, row)
         if plan.erased is not None and plan.filling is not None:
             top, bottom, left, right = plan.erased[row]
             target[top:bottom, left:right] = plan.filling[row].round()
     return _mix(result, plan)
+
+
+def aligned(shape: tuple[int, ...]) -> Images:
+    """An empty uint8 array that begins where TensorFlow takes a tensor over without copying it."""
+    size = math.prod(shape)
+    memory = np.empty(size + ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % ALIGNMENT
+    return memory[start : start + size].reshape(shape)
+
+
+def _resampled(image: Images, matrix: NDArray[np.float32]) -> Images:
+    """One (H, W, C) seen through a matrix (2, 3). OpenCV warps four channels in half the time of three, to the bit."""
+    colour = image.shape[2] == 3
+    source = cv2.cvtColor(image, cv2.COLOR_RGB2RGBA) if colour else image
+    size = (image.shape[1], image.shape[0])
+    warped = cv2.warpAffine(source, matrix, size, flags=_FLAGS, borderMode=cv2.BORDER_REFLECT)
+    return cv2.cvtColor(warped, cv2.COLOR_RGBA2RGB) if colour else warped.reshape(image.shape)
 
 
 def _recolour(image: Images, plan: Plan, row: int) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.errors import InputError
-from toolkit.pipeline.augment import augment
+from toolkit.pipeline.augment import aligned, augment
 from toolkit.pipeline.plan import draw, mixed_targets
 from toolkit.pipeline.policy import Policy, policy_of
 
@@ -46,6 +46,16 @@ class Subset:
 
     def __getitem__(self, rows: Any, /) -> NDArray[np.uint8]:
         return self.images[self.rows[rows]]
+
+
+def gather(images: Images, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """uint8 (B, H, W, C) of `rows` (B,), read once from an array or memory map; other images answer for themselves."""
+    if isinstance(images, Subset):
+        return gather(images.images, images.rows[rows])
+    if not isinstance(images, np.ndarray):
+        return images[rows]
+    batch = aligned((len(rows), *images.shape[1:]))
+    return np.take(images, rows, axis=0, out=batch, mode="clip")  # any other mode would fill a buffer first
 
 
 class Batches:
@@ -87,7 +97,7 @@ class Batches:
         plan = draw(self.policy, len(rows), self.image_shape, np.random.default_rng((self.seed, 1, epoch, step)))
         labels = self.labels[rows]
         targets = mixed_targets(np.eye(self.classes, dtype=np.float32)[labels], plan)
-        batch = augment(self.images[rows], plan), targets
+        batch = augment(gather(self.images, rows), plan), targets
         return batch if self.class_weight is None else (*batch, self.class_weight[labels])
 
     def order(self, epoch: int) -> NDArray[np.int64]:
