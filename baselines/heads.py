@@ -62,7 +62,7 @@ def composed(features: str | BaseEstimator, head: str, seed: int = 0, **values: 
     return Pipeline([("features", transformer), *HEADS[head](seed, **values)])
 
 
-def _linear(seed: int, C: float = 100.0) -> list[tuple[str, BaseEstimator]]:
+def _linear(seed: int, C: float = 10.0) -> list[tuple[str, BaseEstimator]]:
     return [("scale", UnitScale()), ("svm", Calibrated(SquaredHingeSVM(C), seed=seed))]
 
 

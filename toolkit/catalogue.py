@@ -1,8 +1,7 @@
-"""Every contestant by name, classical and deep. The one library module that knows both sides."""
+"""Every contestant built by its name, classical and deep. The one library module that knows both sides."""
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,54 +10,27 @@ import numpy as np
 
 from toolkit.classifier import Classifier
 from toolkit.errors import InputError, unknown
-from toolkit.models.backbones import BACKBONES
+from toolkit.names import CATALOGUE, DEFAULTS, Entry
 from toolkit.tuning import spaces
 
 if TYPE_CHECKING:
     from toolkit.training import Recipe
 
+__all__ = [
+    "CATALOGUE",
+    "DEFAULTS",
+    "Entry",
+    "Weights",
+    "check_names",
+    "contestant",
+    "contestants",
+    "network_options",
+    "space",
+    "weights_of",
+]
 
-@dataclass(frozen=True)
-class Entry:
-    """A line of the catalogue; `side` is classical or deep, and a `backbone` has pretrained weights unless told."""
-
-    side: str
-    summary: str
-    backbone: bool = False
-
-
+UNFREEZE = 0.3  # share of a backbone's layers that a contestant NAME_tuned_HEAD moves, where its recipe says none
 Weights = str | Path | None  # "imagenet", a file or folder, or None: from scratch
-
-# Names stand here and not in the packages, so that `touchstone --help` and a misspelt name cost no TensorFlow.
-CATALOGUE: dict[str, Entry] = {
-    "hog_svm": Entry("classical", "histograms of oriented gradients, SVM (Dalal & Triggs 2005)"),
-    "hog_svm_best": Entry("classical", "HOG in cells of an eighth and the picture, as found best for Fashion-MNIST"),
-    "lbp_svm": Entry("classical", "histograms of local binary patterns, SVM (Ojala et al. 2002)"),
-    "hog_lbp_svm": Entry("classical", "HOG and LBP side by side, SVM"),
-    "pixels_svm": Entry("classical", "raw pixels, SVM: what features have to beat"),
-    "cnn": Entry("deep", "a small convolutional network with batch normalisation"),
-    "resnet20": Entry("deep", "residual network of 20 layers, the CIFAR form (He et al. 2016)"),
-    "resnet32": Entry("deep", "the same with 32 layers"),
-    "resnet56": Entry("deep", "the same with 56 layers"),
-    "resnet20_se": Entry("deep", "resnet20 that weighs its channels: squeeze and excitation (Hu et al. 2018)"),
-    "resnet20_cbam": Entry("deep", "resnet20 that weighs channels and places (Woo et al. 2018)"),
-    "resnet18": Entry("deep", "residual network of 18 layers, the ImageNet form"),
-    "resnet34": Entry("deep", "the same with 34 layers"),
-    "wide_resnet_16_4": Entry("deep", "16 layers, four times as wide (Zagoruyko & Komodakis 2016)"),
-    "wide_resnet_28_10": Entry("deep", "28 layers, ten times as wide: 36 million parameters"),
-    "vgg11": Entry("deep", "a plain stack of 3 x 3 convolutions (Simonyan & Zisserman 2015)"),
-    "googlenet": Entry("deep", "convolutions of several sizes side by side (Szegedy et al. 2015)"),
-    "inception": Entry("deep", "the same for small images (Zhang et al. 2017)"),
-    "convnext_atto": Entry("deep", "a convolutional network in a transformer's proportions (Woo et al. 2023)"),
-    "vit_tiny": Entry("deep", "vision transformer (Dosovitskiy et al. 2021, Touvron et al. 2021)"),
-    "vit_small": Entry("deep", "the same, twice as wide"),
-    "capsnet": Entry("deep", "capsules with dynamic routing (Sabour et al. 2017)"),
-    **{
-        name: Entry("deep", f"backbone trained on ImageNet at {row.size} pixels", backbone=True)
-        for name, row in BACKBONES.items()
-    },
-}
-DEFAULTS = ("hog_svm", "lbp_svm", "cnn")  # who fights when nobody is named
 
 
 def check_names(names: tuple[str, ...] | list[str]) -> None:
@@ -92,17 +64,58 @@ def contestant(
         options = network_options(name, weights)
         check_image_shape(name, image_shape, options)
         return KerasClassifier(name, recipe or Recipe(), seed=seed, verbose=verbose, options=options)
-    from sklearn.base import clone
-
     import baselines
 
-    build: Callable[..., Any] = getattr(baselines, name)
+    if CATALOGUE[name].side == "both":
+        return _composed(name, image_shape, seed, recipe, weights)
+    build: Callable[..., Any] = getattr(baselines, name, partial(_composed, name, image_shape))
     pipeline = build(seed=seed)
     try:
-        clone(pipeline[0]).fit(np.zeros((1, *image_shape), np.uint8))  # features look at the shape only
+        _look_at_shape(pipeline[0], np.zeros((1, *image_shape), np.uint8))
     except ValueError as error:
         raise InputError(f"Contestant '{name}' refuses these images: {error}") from None
     return pipeline
+
+
+def _look_at_shape(features: Any, blank: Any) -> None:
+    """Let every feature refuse one blank image by its shape, which is all that their `fit` looks at; compute none."""
+    from sklearn.base import clone
+    from sklearn.pipeline import FeatureUnion, Pipeline
+
+    if isinstance(features, FeatureUnion):
+        for _, part in features.transformer_list:
+            _look_at_shape(part, blank)
+    elif isinstance(features, Pipeline):
+        _look_at_shape(features[0], blank)  # what follows would want the features
+    else:
+        clone(features).fit(blank)
+
+
+def _composed(
+    name: str,
+    image_shape: tuple[int, int, int],
+    seed: int = 0,
+    recipe: "Recipe | None" = None,
+    weights: Weights = "imagenet",
+    values: Mapping[str, Any] | None = None,
+) -> Any:
+    """Features, then a head with these `values`; a backbone's features are frozen or, by the recipe, fine-tuned."""
+    from baselines.heads import composed
+
+    entry = CATALOGUE[name]
+    if entry.side == "classical":
+        return composed(entry.features, entry.head, seed, **(values or {}))
+    from toolkit.deep_features import BackboneFeatures
+    from toolkit.models import check_image_shape
+    from toolkit.training import Recipe
+
+    options = network_options(name, weights)
+    check_image_shape(entry.features, image_shape, options)
+    if entry.tuned:
+        recipe = recipe or Recipe()
+        recipe = dataclasses.replace(recipe, unfreeze=recipe.unfreeze or UNFREEZE)
+    seen = BackboneFeatures(entry.features, options.get("weights"), recipe=recipe if entry.tuned else None, seed=seed)
+    return composed(seen, entry.head, seed, **(values or {}))
 
 
 def network_options(name: str, weights: Weights) -> dict[str, Any]:
@@ -148,10 +161,17 @@ def space(
     if ":" in name:
         return spaces.named(name)
     contestant(name, image_shape, seed=seed, recipe=recipe, weights=weights)  # refuses names and images early
+    if CATALOGUE[name].head:
+        told = {"seed": seed, "recipe": recipe, "weights": weights}
+        return partial(_headed, name=name, image_shape=image_shape, told=told)
     if CATALOGUE[name].side == "classical":
         return partial(_pipeline, name=name, image_shape=image_shape, seed=seed)
     begun = network_options(name, weights)
     return partial(_network, name=name, seed=seed, recipe=recipe, verbose=verbose, begun=begun)
+
+
+def _headed(hp: Any, *, name: str, image_shape: tuple[int, int, int], told: Mapping[str, Any]) -> Classifier:
+    return _composed(name, image_shape, **told, values=spaces.head(hp, CATALOGUE[name].head))
 
 
 def _network(

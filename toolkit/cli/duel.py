@@ -2,7 +2,7 @@
 
 import shlex
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,6 +16,7 @@ from toolkit.cli.options import (
     Epochs,
     ImageSize,
     Names,
+    Ray,
     Resamples,
     Seed,
     SkipBad,
@@ -26,6 +27,7 @@ from toolkit.cli.options import (
     app,
     own_modules,
     wake_keras,
+    wants_gpu,
 )  # fmt: skip
 from toolkit.errors import InputError
 
@@ -36,11 +38,17 @@ def list_() -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from toolkit.catalogue import CATALOGUE
+    from toolkit.names import BACKBONE_HEADS, CATALOGUE, FEATURES, HEADS, TUNED
 
     table, families = Table("contestant", "side", "what it is"), Table("family", "backbones")
+    composed = Table("part", "before or after _")
+    composed.add_row("features", ", ".join([*FEATURES, "BACKBONE", f"BACKBONE{TUNED}"]))
+    composed.add_row("head", ", ".join(f"{name} ({said})" for name, said in HEADS.items()))
+    composed.add_row("after a backbone", ", ".join(BACKBONE_HEADS))
     backbones: dict[str, list[str]] = {}
     for name, entry in CATALOGUE.items():
+        if entry.head:
+            continue
         if entry.backbone:
             backbones.setdefault(name.rstrip("0123456789").split("_")[0].rstrip("0123456789"), []).append(name)
         else:
@@ -48,7 +56,8 @@ def list_() -> None:
     for family, members in backbones.items():
         families.add_row(family, ", ".join(members))
     console = Console()
-    console.print(table, "Backbones with ImageNet's weights, or --weights NAME=PATH, or NAME=none:", families)
+    console.print(table, "Features and a head make more of them, as hog_forest or resnet50_svm:", composed)
+    console.print("Backbones with ImageNet's weights, or --weights NAME=PATH, or NAME=none:", families)
 
 
 @app.command()
@@ -75,9 +84,16 @@ def compare(
     ] = None,
     tune_seconds: Annotated[float | None, typer.Option(help="The same by seconds for each; or both.")] = None,
     workers: Workers = 1,
+    ray: Ray = None,
     found: Annotated[
         list[Path] | None, typer.Option("--from", help="A folder of `touchstone tune`: take its best settings.")
     ] = None,
+    ladder: Annotated[
+        bool, typer.Option("--ladder", help="From raw pixels to a fine-tuned network, the same heads on every rung.")
+    ] = False,
+    ensemble: Annotated[
+        bool, typer.Option("--ensemble", help="Let all of them fight together as well: a vote, and a stack.")
+    ] = False,
     seeds: Annotated[int, typer.Option(help="So many duels, on seeds and splits of their own.", min=1)] = 1,
     explain: Annotated[int, typer.Option(help="Images that every contestant explains in the report.", min=0)] = 12,
     audit: Annotated[
@@ -89,17 +105,19 @@ def compare(
 ) -> None:
     """The duel: fit every contestant on the same rows, judge all of them on the same test rows."""
     from toolkit.catalogue import DEFAULTS, check_names, weights_of
+    from toolkit.models.backbones import BACKBONES
     from toolkit.tuning import Budget
     from toolkit.tuning.together import chosen_before
 
     own_modules()
-    chosen = tuple(names or DEFAULTS)
+    chosen = tuple(names or (() if ladder else DEFAULTS))
     check_names(chosen)
-    begun = weights_of(weights or [], chosen)
+    begun = weights_of(weights or [], (*chosen, *(BACKBONES if ladder else ())))
     values, tuning = chosen_before(found or [], chosen)
     budget = None if tune is None and tune_seconds is None else Budget(tune, tune_seconds)
     if budget and found:
         raise InputError("Expected --tune or --from. Received both; tune all contestants alike, or none.")
+    elsewhere = _elsewhere(ray) if ray else None
     from toolkit.data import load
 
     handling: dict[str, Any] = {"skip_bad": skip_bad, "fit": fit, "duplicates": duplicates, "cache": cache}
@@ -111,17 +129,23 @@ def compare(
     wake_keras()
     from toolkit.catalogue import contestants
     from toolkit.comparison import compare as run_duel
+    from toolkit.ensemble import of_all
     from toolkit.training import Recipe
 
+    climbed = _ladder(dataset.image_shape, begun) if ladder else None
+    if climbed:
+        chosen = (*dict.fromkeys((*chosen, *climbed.names)),)
+        begun = {**begun, **climbed.weights}
     recipe = Recipe(epochs=epochs)
     folder = out or Path("runs") / (Path(data).resolve().stem if Path(data).exists() else data.replace(":", "_"))
     if budget:
-        values, tuning = _tuned(chosen, dataset, folder, recipe, begun, budget, workers, seed)
-    told: dict[str, Any] = {"confidence": confidence, "resamples": resamples, "tuning": tuning}
+        values, tuning = _tuned(chosen, dataset, folder, recipe, begun, budget, _pools(ray, workers, chosen), seed)
+    told: dict[str, Any] = {"confidence": confidence, "resamples": resamples, "tuning": tuning, "elsewhere": elsewhere}
     told["command"] = shlex.join(["touchstone", *sys.argv[1:]])
 
     def fighters(seed: int, dataset: Any) -> Any:
-        return contestants(chosen, dataset.image_shape, seed=seed, recipe=recipe, values=values, weights=begun)
+        alone = contestants(chosen, dataset.image_shape, seed=seed, recipe=recipe, values=values, weights=begun)
+        return {**alone, **(of_all(alone, seed) if ensemble else {})}
 
     def duel(seed: int, dataset: Any, folder: Path, fighting: Any) -> Any:
         return run_duel(fighting, dataset, out=folder, seed=seed, **told)
@@ -130,6 +154,10 @@ def compare(
     result = duel(seed, dataset, folder, fighting)
     tables = [result.table(), *([result.pair_table()] if result.pairs else [])]
     lines = [result.verdict()]
+    if climbed:
+        from toolkit.ladder import ladder_table
+
+        tables.append(ladder_table(climbed, result))
     _print(tables, lines)
     if seeds > 1:
         from toolkit.repeats import repeat
@@ -150,7 +178,16 @@ def compare(
     keep_images(folder, dataset.test.images)
     write_report([folder], folder / "report.html")
     left_out = [f"left out: {name} ({reason})" for name, reason in dataset.manifest.left_out]
+    left_out += climbed.notes if climbed else ()
     _print([], [*left_out, *dataset.manifest.notes, *said, f"Written to {folder}; open {folder / 'report.html'}"])
+
+
+def _ladder(image_shape: tuple[int, int, int], begun: Mapping[str, Any]) -> Any:
+    """The rungs, those of the backbones that `--weights` names, and a word on those that are missing."""
+    from toolkit.ladder import ladder
+    from toolkit.models.backbones import BACKBONES
+
+    return ladder(image_shape, {name: origin for name, origin in begun.items() if name in BACKBONES})
 
 
 def _tuned(
@@ -160,7 +197,7 @@ def _tuned(
     recipe: Any,
     begun: Any,
     budget: Any,
-    workers: int,
+    workers: Any,
     seed: int,
 ) -> tuple[Any, Any]:
     """The best values of each contestant after the same budget, and the account of what was spent."""
@@ -186,6 +223,24 @@ def _tuned(
         )
     best = {name: search.best.values for name, search in searches.items()}
     return best, account(searches, budget.trials, budget.seconds)
+
+
+def _elsewhere(ray: str) -> Any:
+    """Contestants as tasks of a Ray cluster; networks ask for a GPU."""
+    from functools import partial
+
+    from toolkit.cluster import connected, run_all
+
+    connected(ray)
+    return partial(run_all, ray, wants_gpu)
+
+
+def _pools(ray: str | None, workers: int, names: Iterable[str]) -> Any:
+    if ray is None:
+        return workers
+    from toolkit.tuning import rays
+
+    return {name: rays(ray, workers, wants_gpu(name)) for name in names}
 
 
 def _print(tables: Iterable[Any], lines: Iterable[str]) -> None:
