@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.calibration import CalibratedClassifierCV
-from sklearn.model_selection import StratifiedKFold
+from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection import StratifiedKFold, StratifiedShuffleSplit
 from sklearn.svm import SVC
 from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
@@ -26,6 +27,7 @@ SMALL = 2**24  # values of features; below, threads of a matrix product wait for
 PAIR_ROWS = 20_000  # of two classes, whose kernel of 3.2 GB still fits
 OWN_BYTES = 2 * 2**30  # for the kernels inside single classes, each of which all its pairs use
 CACHE_MEGABYTES = 200  # of LIBSVM
+HELD_ROWS = 10_000  # of a large set, on which the temperature is learned
 STEEPNESS = 3.0  # of a duel's chance; 2 and 5 gave slightly worse probabilities and accuracy
 
 
@@ -184,7 +186,9 @@ class Calibrated(ClassifierMixin, BaseEstimator):
     """A machine with a decision function whose values become probabilities by one temperature (Guo et al., ICML 2017).
 
     The temperature is learned on out-of-fold values of the training rows, then the machine is fitted to all of them.
-    After `fit`: `classes_`, `folds_` (which is `folds` unless the smallest class has fewer rows), `machine_`.
+    Of more than 3 x `HELD_ROWS` rows, so many are held back once instead, if no class is rare: one number needs no
+    more. After `fit`: `classes_`, `folds_` (which is `folds` unless the smallest class has fewer rows; 1: held back
+    once), `machine_`.
     """
 
     def __init__(self, machine: Any, folds: int = 3, seed: int = 0) -> None:
@@ -201,12 +205,25 @@ class Calibrated(ClassifierMixin, BaseEstimator):
             raise ValueError(
                 f"Expected two images or more of each class. Received: one of class {classes[counts.argmin()]}."
             )
-        self.folds_ = int(min(self.folds, counts.min()))
-        folds = StratifiedKFold(self.folds_, shuffle=True, random_state=self.seed)
-        machine = CalibratedClassifierCV(clone(self.machine), method="temperature", cv=folds, ensemble=False)
-        self.machine_ = machine.fit(features, labels)
+        if len(labels) > 3 * HELD_ROWS and counts.min() * HELD_ROWS >= 5 * len(labels):  # five of the rarest class
+            self.folds_, self.machine_ = 1, self._held_back(features, np.asarray(labels))
+        else:
+            self.folds_ = int(min(self.folds, counts.min()))
+            folds = StratifiedKFold(self.folds_, shuffle=True, random_state=self.seed)
+            machine = CalibratedClassifierCV(clone(self.machine), method="temperature", cv=folds, ensemble=False)
+            self.machine_ = machine.fit(features, labels)
         self.classes_ = self.machine_.classes_
         return self
+
+    def _held_back(self, features: Floats, labels: NDArray[np.integer[Any]]) -> CalibratedClassifierCV:
+        """The machine fitted to all rows, with the temperature of one that did not see `HELD_ROWS` of them."""
+        split = StratifiedShuffleSplit(1, test_size=HELD_ROWS, random_state=self.seed)
+        rest, held = next(split.split(labels, labels))
+        partial = FrozenEstimator(clone(self.machine).fit(features[rest], labels[rest]))
+        calibrated = CalibratedClassifierCV(partial, method="temperature").fit(features[held], labels[held])
+        calibrated.estimator = clone(self.machine)
+        calibrated.calibrated_classifiers_[0].estimator = clone(self.machine).fit(features, labels)
+        return calibrated
 
     def predict_proba(self, features: Floats) -> Floats:
         """(N, D) -> probabilities (N, K)."""

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.metrics import log_loss
 from sklearn.svm import SVC, LinearSVC
@@ -48,9 +49,16 @@ def test_squared_hinge_is_liblinears(classes):
     np.testing.assert_array_equal(ours.predict(PIXELS[rows]), theirs.predict(PIXELS[rows]))
 
 
+@pytest.mark.parametrize("held_rows", [10_000, 200], ids=["folds", "held back once"])
 @pytest.mark.parametrize("machine", [PairwiseSVM(C=10), SquaredHingeSVM(C=0.1), SVC(C=10)], ids=repr)
-def test_calibration_lowers_the_loss_on_rows_never_seen(machine):
+def test_calibration_lowers_the_loss_on_rows_never_seen(monkeypatch, machine, held_rows):
+    monkeypatch.setattr(machines, "HELD_ROWS", held_rows)
     calibrated = Calibrated(machine).fit(PIXELS[:900], LABELS[:900])
+    assert calibrated.folds_ == (1 if held_rows == 200 else 3)
+    whole = clone(machine).fit(PIXELS[:900], LABELS[:900])
+    np.testing.assert_array_equal(
+        calibrated.predict(PIXELS[900:]), whole.classes_[whole.decision_function(PIXELS[900:]).argmax(axis=1)]
+    )
     probabilities = calibrated.predict_proba(PIXELS[900:])
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-12)
     scores = calibrated.machine_.calibrated_classifiers_[0].estimator.decision_function(PIXELS[900:])
@@ -68,6 +76,12 @@ def test_folds_are_bounded_by_the_smallest_class(smallest, folds):
     calibrated = Calibrated(PairwiseSVM(C=10)).fit(PIXELS[rows], LABELS[rows])
     assert calibrated.folds_ == folds
     assert calibrated.predict_proba(PIXELS).shape == (len(PIXELS), 2)
+
+
+def test_a_large_set_with_a_rare_class_is_folded(monkeypatch):
+    monkeypatch.setattr(machines, "HELD_ROWS", 50)
+    rows = np.concatenate([np.flatnonzero(LABELS == 0), np.flatnonzero(LABELS == 1)[:4]])
+    assert Calibrated(PairwiseSVM(C=10)).fit(PIXELS[rows], LABELS[rows]).folds_ == 3
 
 
 def test_refuses_a_class_of_one_row_and_one_class():
