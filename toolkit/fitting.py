@@ -1,7 +1,7 @@
 """One contestant, fitted in a folder of its own: how it learned, and what it is worth on validation rows.
 
 RUN/run.json is what makes a run this run and no other; RUN/checkpoint.npz, history.csv and tensorboard/ grow with the
-epochs; RUN/training.json is there when the fit is finished, and with it predictions.npz, model/ and whatever was asked.
+epochs; RUN/training.json is there when the fit is finished, and with it predictions.npz, diagnosis.json and model/.
 """
 
 import dataclasses
@@ -73,6 +73,9 @@ def train(
             split = getattr(dataset, part)
             answer = np.asarray(classifier.predict_proba(split.images))
             runs.write_predictions(folder / FILES[part], predictions_of(name, classifier, answer, split, dataset))
+        details["notes"] += _keep_model(classifier, dataset, folder / "model")
+        if "diagnosis" in details:
+            runs.write_json(folder / "diagnosis.json", details["diagnosis"])
         runs.write_json(finished, details)
     stored = {part: runs.read_predictions(folder / FILES[part]) for part in parts}
     judged = {part: evaluate(one.labels, one.probabilities, one.class_names) for part, one in stored.items()}
@@ -105,11 +108,25 @@ def _fit(
     finally:
         for end in ends:
             end()
+        if hasattr(classifier, "checkpoint"):
+            classifier.checkpoint = classifier.each_epoch = None  # of this run, not of what was fitted
     details = {"fit_seconds": seconds, "notes": notes(classifier, dataset), **learning_of(classifier)}
     if hasattr(classifier, "recipe_"):
         _write_table(folder, classifier.history_)
         details["recipe"] = dataclasses.asdict(classifier.recipe_)
     return {**details, "versions": versions(), "device": device()}
+
+
+def _keep_model(classifier: Classifier, dataset: Dataset, folder: Path) -> list[str]:
+    """Write the fitted classifier, or say in a line why that cannot be."""
+    from toolkit.artifact import save
+
+    about = {"class_names": dataset.class_names, "manifest": dataset.manifest, "image_shape": dataset.image_shape}
+    try:
+        save(classifier, folder, **about)
+    except InputError as error:
+        return [f"No model is kept: {error}"]
+    return []
 
 
 def _tell(writers: list[Callable[[Any], None]], history: Any) -> None:

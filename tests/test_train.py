@@ -1,0 +1,179 @@
+"""The command `train`: what it leaves behind, and that one killed at any moment goes on as if it had not been."""
+
+import csv
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from tests.test_checkpoint import RECIPE, brightness, classifier
+from tests.test_cli import COMMAND, ENVIRONMENT, touchstone
+from toolkit import fitting
+from toolkit.data import Dataset, Manifest, Split
+from toolkit.errors import InputError
+
+
+def dataset(rows=60, lone=False):
+    """Three parts of images that differ in brightness, uint8 (rows, 10, 10, 3); with `lone`, a class of one image."""
+
+    def part(name, rows, seed):
+        images, labels = brightness(rows, seed=seed)
+        if lone and name == "train":
+            labels[-1] = 3
+        return Split(images, labels, np.array([f"{name}/{row}" for row in range(rows)]))
+
+    parts = part("train", rows, 0), part("validation", 30, 1), part("test", 30, 2)
+    return Dataset(*parts, tuple("abcd" if lone else "abc"), Manifest("made", 0, {}, "0" * 64))
+
+
+def read_history(folder):
+    with (folder / "history.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    return {name: [float(row[name]) for row in rows] for name in rows[0]}
+
+
+def test_what_stays_of_a_training(tmp_path):
+    model = classifier()
+    result = fitting.train("tiny", model, dataset(), out=tmp_path / "run", tensorboard=True)
+    assert list(result.evaluations) == ["validation"]
+    answer = model.predict_proba(dataset().validation.images)
+    right = (answer.argmax(axis=1) == dataset().validation.labels).mean()
+    assert_allclose(result.evaluations["validation"]["accuracy"].value, right)
+    history = read_history(result.folder)
+    assert history.pop("epoch") == list(range(1, len(model.history_["loss"]) + 1))
+    assert history == model.history_
+    assert result.details["diagnosis"] == model.diagnosis.to_dict()
+    assert json.loads((result.folder / "diagnosis.json").read_text()) == result.details["diagnosis"]
+    assert events(result.folder / "tensorboard") == pytest.approx(model.history_["loss"], rel=1e-6)
+    assert not (result.folder / "test_predictions.npz").exists()
+
+
+def events(folder):
+    """Values of `loss` in the events of a folder, in their order."""
+    from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
+
+    (path,) = folder.iterdir()
+    found = [value for event in LegacyEventFileLoader(str(path)).Load() for value in event.summary.value]
+    return [value.simple_value for value in found if value.tag == "loss"]
+
+
+def test_the_same_training_goes_on_and_another_is_refused(tmp_path, monkeypatch):
+    whole = fitting.train("tiny", classifier(), dataset(), out=tmp_path / "whole")
+
+    def interrupt(history, writers=None):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("toolkit.fitting._tell", lambda writers, history: interrupt(history))
+    with pytest.raises(KeyboardInterrupt):
+        fitting.train("tiny", classifier(), dataset(), out=tmp_path / "run", tensorboard=True)
+    monkeypatch.undo()
+    assert not (tmp_path / "run" / "training.json").exists()
+    again = fitting.train("tiny", classifier(), dataset(), out=tmp_path / "run", tensorboard=True)
+    loss = whole.details["history"]["loss"]
+    assert_allclose(again.details["history"]["loss"], loss, rtol=1e-4)  # threads add float32 in another order
+    assert events(again.folder / "tensorboard") == pytest.approx(loss, rel=1e-4)
+    with pytest.raises(InputError, match="differs in: contestants"):
+        fitting.train("tiny", classifier(seed=1), dataset(), out=tmp_path / "run")
+
+
+def test_a_finished_training_is_not_repeated_and_may_be_judged_later(tmp_path, monkeypatch):
+    first = fitting.train("tiny", classifier(), dataset(), out=tmp_path / "run")
+    late = fitting.train("tiny", classifier(), dataset(), out=tmp_path / "run", test=True)
+    assert list(late.evaluations) == ["validation", "test"]
+    assert late.details["history"] == first.details["history"]
+    monkeypatch.setattr("toolkit.training.KerasClassifier.fit", None)
+    again = fitting.train("tiny", classifier(), dataset(), out=tmp_path / "run", test=True)
+    assert again.evaluations["test"].metrics == late.evaluations["test"].metrics
+
+
+def test_notes_say_what_is_otherwise_than_told(tmp_path):
+    recipe = type(RECIPE)(**{**vars(RECIPE), "batch_size": 500, "epochs": 1})
+    result = fitting.train("tiny", classifier(recipe=recipe), dataset(lone=True), out=tmp_path / "run")
+    batch, lone, *_ = result.details["notes"]
+    assert "A batch of 500 is more than the 4" in batch
+    assert "Class 'd' has one image to learn from" in lone
+
+
+def test_the_learning_rate_found_is_kept(tmp_path, monkeypatch):
+    result = fitting.train("tiny", classifier(), dataset(), out=tmp_path / "run", find_rate=True)
+    kept = json.loads((tmp_path / "run" / "rates.json").read_text())
+    assert result.details["recipe"]["learning_rate"] == kept["suggestion"] != RECIPE.learning_rate
+    monkeypatch.setattr("toolkit.training.rates.find_learning_rate", None)
+    fitting.train("tiny", classifier(), dataset(), out=tmp_path / "run", find_rate=True, test=True)  # searches no more
+
+
+def test_a_killed_command_goes_on(tmp_path):
+    out, arguments = tmp_path / "run", ["train", "cnn", "digits", "--epochs", "4"]
+    killed = subprocess.Popen([*COMMAND, *arguments, "--out", out], env=ENVIRONMENT, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 200
+    while not (out / "checkpoint.npz").exists() and killed.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate()
+    assert (out / "checkpoint.npz").exists()
+    assert not (out / "training.json").exists()
+    done = touchstone(*arguments, "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert "validation images" in done.stdout
+    assert_allclose(read_history(out)["loss"], undisturbed(4), rtol=1e-2)  # threads add float32 in another order
+    assert not list(out.glob("*.partial"))
+    assert {"loss.svg", "accuracy.svg", "model"} <= {path.name for path in out.iterdir()}
+
+
+def undisturbed(epochs):
+    """Losses of the same training in one go."""
+    from toolkit.data import load
+    from toolkit.training import KerasClassifier, Recipe
+
+    rows = load("digits").train
+    model = KerasClassifier("cnn", Recipe.preset("standard", epochs=epochs), verbose=False)
+    return model.fit(rows.images, rows.labels).history_["loss"]
+
+
+@pytest.mark.thorough
+def test_a_command_killed_ten_times_at_random_moments_ends_with_the_undisturbed_history(tmp_path):
+    out, arguments = tmp_path / "run", ["train", "cnn", "digits", "--epochs", "12", "--set", "deterministic=true"]
+    whole = touchstone(*arguments, "--out", tmp_path / "whole")
+    assert whole.returncode == 0, whole.stderr
+    generator, killed = random.Random(0), 0
+    while killed < 10:
+        process = subprocess.Popen([*COMMAND, *arguments, "--out", out], env=ENVIRONMENT, stdout=subprocess.DEVNULL)
+        try:
+            process.wait(generator.uniform(4, 14))
+            break  # it came to its end before
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            killed += 1
+    done = touchstone(*arguments, "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert read_history(out) == read_history(tmp_path / "whole")  # to the last bit
+
+
+def refusals():
+    yield ("train", "hog_smv", "digits"), ("Did you mean 'hog_svm'",)
+    yield ("train", "hog_svm", "digits", "--set", "epochs=3"), ("hog_svm", "no recipe")
+    yield ("train", "cnn", "digits", "--set", "epoch=3"), ("Did you mean 'epochs'",)
+    yield ("train", "cnn", "digits", "--preset", "quik"), ("Did you mean 'quick'",)
+    yield ("train", "cnn", "digits", "--set", "epochs"), ("--set FIELD=VALUE",)
+
+
+def test_a_mistake_is_one_line(tmp_path, capsys, monkeypatch):
+    from toolkit.cli import main
+
+    for arguments, words in refusals():
+        monkeypatch.setattr(sys, "argv", ["touchstone", *arguments, "--out", str(tmp_path / "never")])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        said = capsys.readouterr().err
+        assert stopped.value.code == 2, said
+        assert len(said.splitlines()) == 1, said
+        assert all(word in said for word in words), said
+    assert not os.listdir(tmp_path)
