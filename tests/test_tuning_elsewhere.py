@@ -7,13 +7,16 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
 import grpc
 import pytest
 
-from tests.pretend import bowl, few, pretend_data
+from tests.pretend import Closed, bowl, few, pretend_data
+from toolkit.cluster import run_all
+from toolkit.comparison import compare
 from toolkit.errors import InputError
 from toolkit.tuning import Settings, chief, rays, tune, wire, work
 from toolkit.tuning.points import key
@@ -139,8 +142,9 @@ def test_an_address_that_is_taken_is_one_line(address):
 
 @pytest.mark.skipif(find_spec("ray") is not None, reason="Ray is installed")
 def test_ray_without_the_extra_is_refused_with_the_command_that_installs_it():
-    with pytest.raises(InputError, match=r"pip install 'touchstone-vision\[ray\]'"):
-        rays("auto")
+    for begin in (lambda: rays("auto"), lambda: next(run_all("auto", lambda name: False, {"one": len}, "shared"))):
+        with pytest.raises(InputError, match=r"pip install 'touchstone-vision\[ray\]'"):
+            begin()
 
 
 @pytest.mark.thorough
@@ -149,6 +153,32 @@ def test_ray_without_the_extra_is_refused_with_the_command_that_installs_it():
 def test_a_ray_cluster_runs_the_same_search():
     found = tune(bowl, pretend_data(), trials=6, workers=rays("local", 2), settings=RANDOM)
     assert told(found.trials) == told(tune(bowl, pretend_data(), trials=6, workers=0, settings=RANDOM).trials)
+
+
+def test_contestants_that_run_elsewhere_come_back_in_their_order(tmp_path):
+    def backwards(tasks, dataset):
+        for name in reversed(tasks):
+            yield name, tasks[name](dataset)
+
+    contestants = {"good": Closed(0.1), "middling": Closed(0.5), "bad": Closed(0.9)}
+    told = {"out": tmp_path, "keep_models": False, "resamples": 100, "show_progress": False}
+    result = compare(contestants, pretend_data(), **told, elsewhere=backwards)
+    assert list(result.outcomes) == list(contestants)
+    again = compare(contestants, pretend_data(), **told, elsewhere=lambda tasks, dataset: iter(dict(tasks)))
+    assert again.outcomes.keys() == result.outcomes.keys()  # all were finished: no task was left
+
+
+@pytest.mark.thorough
+@pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: pip install 'touchstone-vision[ray]'")
+@pytest.mark.filterwarnings("ignore")  # of Ray, about itself
+def test_a_ray_cluster_runs_the_same_duel():
+    contestants = {"good": Closed(0.1), "bad": Closed(0.9)}
+    told = {"keep_models": False, "resamples": 100, "show_progress": False}
+    there = compare(contestants, pretend_data(), **told, elsewhere=partial(run_all, "local", lambda name: False))
+    here = compare(contestants, pretend_data(), **told)
+    assert {name: one.evaluation for name, one in there.outcomes.items()} == {
+        name: one.evaluation for name, one in here.outcomes.items()
+    }
 
 
 @pytest.mark.thorough

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from toolkit.errors import InputError
 
+Shared = TypeVar("Shared")
 Result = TypeVar("Result")
 
 
@@ -39,25 +40,31 @@ def gpus_of_one(ray: Any, wants: bool) -> float:
 
 
 def run_all(
-    address: str, tasks: Mapping[str, Callable[[], Result]], wants_gpu: Mapping[str, bool]
+    address: str, wants_gpu: Callable[[str], bool], tasks: Mapping[str, Callable[[Shared], Result]], shared: Shared
 ) -> Iterator[tuple[str, Result]]:
-    """Run every task on the cluster, each on one core and the GPU that it wants; results as they come.
+    """Call every task with `shared` on the cluster, each on one core and the GPU that it wants; results as they come.
 
-    A task whose machine dies is run again elsewhere, by Ray; an error of the task itself is raised here.
+    A task whose machine dies is run again elsewhere, by Ray; an InputError of the task itself is raised here.
     """
     ray = connected(address)
     from ray.exceptions import RayTaskError
 
-    remote = ray.remote(lambda task: task())
-    waiting = {
-        remote.options(num_cpus=1, num_gpus=gpus_of_one(ray, wants_gpu.get(name, False)), max_retries=2).remote(
-            task
-        ): name
-        for name, task in tasks.items()
-    }
+    sent = ray.put(shared)  # once for all tasks
+    waiting = {}
+    for name, task in tasks.items():
+        gpus = gpus_of_one(ray, wants_gpu(name))
+        remote = ray.remote(_called).options(num_cpus=1, num_gpus=gpus, max_retries=2)
+        waiting[remote.remote(task, sent)] = name
     while waiting:
         done, _ = ray.wait(list(waiting))
         try:
-            yield waiting.pop(done[0]), ray.get(done[0])
+            result = ray.get(done[0])
         except RayTaskError as error:
-            raise (error.cause if isinstance(error.cause, InputError) else error) from None
+            if isinstance(error.cause, InputError):
+                raise error.cause from None
+            raise
+        yield waiting.pop(done[0]), result
+
+
+def _called(task: Callable[[Shared], Result], shared: Shared) -> Result:
+    return task(shared)

@@ -3,8 +3,9 @@
 import dataclasses
 import io
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,11 +19,14 @@ from toolkit.data import Dataset, Split
 from toolkit.environment import device, versions
 from toolkit.errors import InputError
 from toolkit.evaluation import Design, Evaluation, Pair, compare_pairs, details, evaluate, groups, sampled
-from toolkit.progress import bar
+from toolkit.progress import Advance, bar
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+Contended = tuple[Classifier, runs.Predictions, dict[str, Any]]  # fitted, its answers, its costs
+Task = Callable[[Dataset], Contended]
+Elsewhere = Callable[[Mapping[str, Task], Dataset], Iterator[tuple[str, Contended]]]  # results as they come
 SCHEMA = 1  # of comparison.json; grows when a reader would have to change
 
 
@@ -196,6 +200,7 @@ def compare(
     command: str = "",
     tuning: Mapping[str, Any] | None = None,
     keep_models: bool = True,
+    elsewhere: Elsewhere | None = None,
 ) -> Comparison:
     """Fit every contestant on the training and validation rows, judge all of them on the test rows.
 
@@ -204,6 +209,7 @@ def compare(
     `seed` is that of the bootstrap; contestants carry their own. `command` is written down, for whoever runs it again,
     and so is `tuning`, the account of a search that chose the settings (`toolkit.tuning.together.account`). With `out`
     each fitted classifier is kept as NAME/model (`keep_models`); one that cannot be is told so in contestant.json.
+    `elsewhere` runs contestants side by side on other machines (`toolkit.cluster.run_all`) and not in place.
     """
     if not contestants:
         raise InputError("Expected at least one contestant. Received none.")
@@ -222,16 +228,18 @@ def compare(
     if folder is not None:
         runs.open_run(folder, identity)
 
-    finished: dict[str, tuple[runs.Predictions, dict[str, Any]]] = {}
+    stored = {name: runs.read_contestant(folder, folders[name]) if folder is not None else None for name in contestants}
+    finished = {name: known for name, known in stored.items() if known is not None}
+    tasks = {name: partial(_contend, name, one) for name, one in contestants.items() if name not in finished}
     with bar("Duel", total=len(contestants), show=show_progress) as advance:
-        for name, classifier in contestants.items():
-            advance(0, note=name)
-            stored = runs.read_contestant(folder, folders[name]) if folder is not None else None
-            finished[name] = stored or _contend(name, classifier, dataset)
-            if folder is not None and stored is None:
-                also = _keeping(classifier, dataset, *finished[name]) if keep_models else None
-                runs.write_contestant(folder, folders[name], *finished[name], also=also)
+        advance(len(finished))
+        for name, (fitted, predictions, costs) in (elsewhere or partial(_in_turn, advance))(tasks, dataset):
+            finished[name] = predictions, costs
+            if folder is not None:
+                also = _keeping(fitted, dataset, predictions, costs) if keep_models else None
+                runs.write_contestant(folder, folders[name], predictions, costs, also=also)
             advance(1)
+    finished = {name: finished[name] for name in contestants}
 
     labels, design = dataset.test.labels, _design(dataset.test.columns)
     told: dict[str, Any] = {"confidence": confidence, "resamples": resamples, "seed": seed, "design": design}
@@ -289,7 +297,14 @@ def _rows(dataset: Dataset) -> dict[str, int]:
     return {**counts, "fit": counts["train"] + counts["validation"]}
 
 
-def _contend(name: str, classifier: Classifier, dataset: Dataset) -> tuple[runs.Predictions, dict[str, Any]]:
+def _in_turn(advance: Advance, tasks: Mapping[str, Task], dataset: Dataset) -> Iterator[tuple[str, Contended]]:
+    """One contestant after the other, here."""
+    for name, task in tasks.items():
+        advance(0, note=name)
+        yield name, task(dataset)
+
+
+def _contend(name: str, classifier: Classifier, dataset: Dataset) -> Contended:
     """Fit one contestant and let it answer for the test rows; a refusal (ValueError) names the contestant."""
     learn, test = dataset.fitting, dataset.test
     try:
@@ -306,7 +321,7 @@ def _contend(name: str, classifier: Classifier, dataset: Dataset) -> tuple[runs.
         "cost": cost.measure(classifier, test.images).to_dict(),
         **learning_of(classifier),
     }
-    return predictions, costs
+    return classifier, predictions, costs
 
 
 def predictions_of(

@@ -58,3 +58,10 @@ def wake_keras() -> None:
 def own_modules() -> None:
     """Let module:function name a module of the folder one stands in, as `python -m` does."""
     sys.path.insert(0, "")
+
+
+def wants_gpu(name: str) -> bool:
+    """Whether a task of this contestant asks a cluster for a GPU; one of the user's own does not."""
+    from toolkit.catalogue import CATALOGUE
+
+    return name in CATALOGUE and CATALOGUE[name].side != "classical"

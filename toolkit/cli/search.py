@@ -19,6 +19,7 @@ from toolkit.cli.options import (
     app,
     own_modules,
     wake_keras,
+    wants_gpu,
 )  # fmt: skip
 from toolkit.errors import InputError, unknown
 
@@ -68,7 +69,7 @@ def tune(
     trials = 40 if trials is None and seconds is None else trials
     Budget(trials, seconds)
     settings = Settings(objective, method, seed, folds, prune, first, fixed_values(fix or []), ranges(within or []))
-    where = _where(role, address, ray, workers)
+    where = _where(name, role, address, ray, workers)
     from toolkit.data import load
 
     dataset = load(data, image_size, seed=seed, validation=validation, test=test)
@@ -100,7 +101,7 @@ def tune(
     console.print(f"Written to {folder}; open {write_search(folder)}", highlight=False, markup=False)
 
 
-def _where(role: str | None, address: str | None, ray: str | None, workers: int) -> Any:
+def _where(name: str, role: str | None, address: str | None, ray: str | None, workers: int) -> Any:
     """Where the trials run: here in so many processes, wherever workers ask, or on a Ray cluster."""
     if role not in (None, "chief", "worker"):
         raise unknown("role", role, ("chief", "worker"))
@@ -111,7 +112,7 @@ def _where(role: str | None, address: str | None, ray: str | None, workers: int)
     if ray is not None:
         from toolkit.tuning import rays
 
-        return rays(ray, workers)
+        return rays(ray, workers, wants_gpu(name))
     if role is None:
         return workers
     from toolkit.tuning import chief

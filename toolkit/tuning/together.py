@@ -22,7 +22,7 @@ def tune_all(
     trials: int | None = None,
     seconds: float | None = None,
     settings: Settings | None = None,
-    workers: int | Pools = 1,
+    workers: int | Pools | Mapping[str, Pools] = 1,
     watch: Callable[[str, Sequence[Trial]], None] | None = None,
 ) -> dict[str, Search]:
     """One search after the other, in `out`/tuning/NAME, each with the whole budget; those that are finished are read.
@@ -40,7 +40,7 @@ def tune_all(
             out=Path(out) / runs.TUNING / folders[name],
             settings=settings,
             name=name,
-            workers=workers,
+            workers=workers[name] if isinstance(workers, Mapping) else workers,
             watch=None if watch is None else lambda book, name=name: watch(name, book),  # type: ignore[misc]
         )
     return found
