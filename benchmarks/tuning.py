@@ -1,21 +1,39 @@
-"""How far a search stays from the lowest point of known surfaces: ours, random search, and Optuna's TPE if installed.
+"""What a search is worth and what it costs. Run one part after the other, on a quiet machine:
 
-    python benchmarks/tuning.py [--trials 40] [--seeds 20] [--surface branin hartmann6]
+    python benchmarks/tuning.py regret [--trials 40] [--seeds 20] [--surface branin hartmann6]
+    python benchmarks/tuning.py gain --contestant hog_svm --data fashion_mnist --rows 10000 --trials 40
+    python benchmarks/tuning.py gain --contestant cnn --data digits --trials 40
+    python benchmarks/tuning.py memory --trials 200
+    python benchmarks/tuning.py workers --trials 40 [--rounds 3]
 
-Branin and Hartmann-6 stand for a space: parameters that vary in 0..1 and a loss in closed form, asked for by the
-oracles of `toolkit.tuning` as in a search. Every method starts where it likes; ours starts at the defaults, here the
-middle. Regret is the best loss found minus the lowest there is. Printed are the median over the seeds with the quarters
-beside it, how many seeds were better than random search on the same seed, and the seconds of one suggestion.
+regret: Branin and Hartmann-6 stand for a space: parameters in 0..1 and a loss in closed form, asked for by the
+oracles of `toolkit.tuning` as in a search, against random search and, if installed, Optuna's TPE. Every method starts
+where it likes; ours starts at the defaults, here the middle. Regret is the best loss found minus the lowest there is.
+Printed are the median over the seeds with the quarters beside it, how many seeds were better than random search on the
+same seed, and the seconds of one suggestion.
+
+gain: a contestant with its defaults and with the best setting of a search, both refitted and judged on the test rows:
+the paired difference with its interval. memory: what a search and its worker hold from trial 20 on. workers: the time
+of two workers on two cores by that of one on one core.
 """
 
 import argparse
+import os
+import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
 from time import perf_counter
 
 import numpy as np
 from keras_tuner import HyperParameters
 from numpy.typing import NDArray
 
+import toolkit
+from toolkit import Classifier, Dataset, catalogue
+from toolkit.tuning import Settings, Trial, tune
+from toolkit.tuning.declared import declared
 from toolkit.tuning.oracles import METHODS
 
 Point = NDArray[np.float64]  # (M,), 0..1
@@ -111,15 +129,116 @@ def report(name: str, trials: int, seeds: Sequence[int]) -> None:
         )
 
 
+def space_of(contestant: str, dataset: Dataset, epochs: int | None) -> Callable[[HyperParameters], Classifier]:
+    """The contestant's space of the catalogue, for networks of so many epochs."""
+    return catalogue.space(contestant, dataset.image_shape, recipe=toolkit.Recipe(epochs=epochs))
+
+
+def gain(contestant: str, data: str, rows: int | None, trials: int, epochs: int | None) -> None:
+    """Print the accuracy of the defaults, of the tuned, and the difference on the test rows."""
+    dataset = toolkit.load(data, seed=0)
+    if rows is not None:
+        random = np.random.default_rng(0)
+        both = {"train": round(0.9 * rows), "validation": rows - round(0.9 * rows)}
+        parts = {
+            name: part.take(np.sort(random.permutation(len(part))[:count]))
+            for name, count in both.items()
+            for part in [getattr(dataset, name)]
+        }
+        dataset = replace(dataset, **parts)
+    space = space_of(contestant, dataset, epochs)
+    start = perf_counter()
+    search = tune(space, dataset, trials=trials, name=contestant)
+    seconds = perf_counter() - start
+    fighters = {"defaults": space(declared(space)), "tuned": search.classifier()}
+    result = toolkit.compare(fighters, dataset, show_progress=False)
+    fitted, judged = len(dataset.train) + len(dataset.validation), len(dataset.test)
+    print(f"{contestant} on {data}, {fitted:,} rows to learn from, {judged:,} to be judged on")
+    spent = search.spent
+    print(
+        f"  {trials} trials, {spent['pruned']} pruned, {spent['failed']} failed, {seconds:.0f} s: {search.best.values}"
+    )
+    for name, outcome in result.outcomes.items():
+        accuracy = outcome.evaluation["accuracy"]
+        print(f"  {name:9} accuracy {accuracy.value:.4f} ({accuracy.low:.4f} to {accuracy.high:.4f})")
+    pair = result.pairs[0]
+    print(f"  {pair.a} - {pair.b}: {pair.difference:+.4f} ({pair.low:+.4f} to {pair.high:+.4f}), {pair.verdict}")
+
+
+def memory(contestant: str, data: str, trials: int, epochs: int | None) -> None:
+    """Print what the search and its worker hold, every 20 trials."""
+    dataset = toolkit.load(data, seed=0)
+    seen: dict[int, int] = {}
+
+    def watch(book: Sequence[Trial]) -> None:
+        ended = sum(trial.status != "running" for trial in book)
+        if ended % 20 == 0 and ended not in seen and ended:
+            seen[ended] = family_bytes()
+            print(f"  after {ended:3} trials {seen[ended] / 1e6:7.0f} MB", flush=True)
+
+    print(f"{contestant} on {data}, {trials} trials: resident memory of the search and its worker")
+    tune(space_of(contestant, dataset, epochs), dataset, trials=trials, watch=watch, settings=Settings(method="random"))
+    first, *others = seen.values()
+    print(f"  most after the first 20: {(max(others, default=first) - first) / 1e6:+.0f} MB")
+
+
+def family_bytes() -> int:
+    """Resident memory of this process and those that it started."""
+    total, own = 0, os.getpid()
+    for status in Path("/proc").glob("[0-9]*/status"):
+        try:
+            text = status.read_text()
+        except OSError:  # it has ended meanwhile
+            continue
+        if int(status.parent.name) == own or f"PPid:\t{own}\n" in text:
+            held = re.search(r"VmRSS:\s+(\d+) kB", text)
+            total += 1024 * int(held[1]) if held else 0
+    return total
+
+
+def workers(contestant: str, data: str, trials: int, rounds: int, epochs: int | None) -> None:
+    """Print the median ratio of the time of two workers on two cores to that of one on one core."""
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) < 2:
+        raise SystemExit("Expected two cores.")
+    dataset = toolkit.load(data, seed=0)
+    space, times = space_of(contestant, dataset, epochs), {1: list[float](), 2: list[float]()}
+    for _ in range(rounds):
+        for count in times:
+            os.sched_setaffinity(0, cores[:count])  # of this thread and the processes that it starts
+            start = perf_counter()
+            tune(space, dataset, trials=trials, workers=count, settings=Settings(method="random"))
+            times[count].append(perf_counter() - start)
+    os.sched_setaffinity(0, cores)
+    ratios = [two / one for one, two in zip(times[1], times[2], strict=True)]
+    print(
+        f"{contestant} on {data}, {trials} trials: one worker {median(times[1]):.1f} s, two {median(times[2]):.1f} s, "
+        f"ratio {median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f} over {rounds} rounds)"
+    )
+
+
 def main() -> None:
-    """Run the surfaces asked for."""
+    """Run the part asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("part", nargs="?", choices=("regret", "gain", "memory", "workers"), default="regret")
     parser.add_argument("--trials", type=int, default=40)
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--surface", nargs="+", choices=sorted(SURFACES), default=list(SURFACES))
+    parser.add_argument("--contestant", help="[cnn; of workers pixels_svm]")
+    parser.add_argument("--data", default="digits")
+    parser.add_argument("--rows", type=int, help="so many training and validation rows")
+    parser.add_argument("--epochs", type=int, help="of networks; [gain: their own, memory: 2]")
+    parser.add_argument("--rounds", type=int, default=3)
     chosen = parser.parse_args()
-    for name in chosen.surface:
-        report(name, chosen.trials, range(chosen.seeds))
+    if chosen.part == "gain":
+        gain(chosen.contestant or "cnn", chosen.data, chosen.rows, chosen.trials, chosen.epochs)
+    elif chosen.part == "memory":
+        memory(chosen.contestant or "cnn", chosen.data, chosen.trials, chosen.epochs or 2)
+    elif chosen.part == "workers":
+        workers(chosen.contestant or "pixels_svm", chosen.data, chosen.trials, chosen.rounds, chosen.epochs)
+    else:
+        for name in chosen.surface:
+            report(name, chosen.trials, range(chosen.seeds))
 
 
 if __name__ == "__main__":

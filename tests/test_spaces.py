@@ -31,7 +31,7 @@ def test_a_fresh_space_gives_the_untuned_contestant(name):
     assert {key: value for key, value in default.items() if key in untuned} == untuned
 
 
-@pytest.mark.parametrize("name", ["cnn", "resnet20", "vgg11"])
+@pytest.mark.parametrize("name", ["cnn", "resnet20", "wide_resnet_16_4", "vgg11"])
 def test_the_default_options_give_the_default_network(name):
     from keras_tuner import HyperParameters
 
@@ -39,6 +39,24 @@ def test_the_default_options_give_the_default_network(name):
     assert [weight.shape for weight in plain.weights] == [weight.shape for weight in told.weights]
     rates = [[layer.rate for layer in model.layers if hasattr(layer, "rate")] for model in (plain, told)]
     assert rates[0] == rates[1]
+
+
+def test_a_pretrained_network_says_how_much_of_it_moves():
+    names = {one.name for one in declared(catalogue.space("mobilenet_v2", (96, 96, 3))).space}
+    assert {"unfreeze", "dropout", "learning_rate"} <= names
+    assert "unfreeze" not in {one.name for one in declared(catalogue.space("cnn", SHAPE)).space}
+
+
+@pytest.mark.parametrize("name", ["cnn", "resnet20", "vit_tiny"])
+def test_networks_differ_in_width_or_depth(name):
+    from keras_tuner import HyperParameters
+
+    smallest = HyperParameters()
+    for option, choice in spaces.OPTIONS[name].items():
+        if isinstance(choice[0], int):
+            smallest.Fixed(option, choice[0])
+    small, usual = (MODELS[name](SHAPE, 3, **spaces.options(hp, name)) for hp in (smallest, HyperParameters()))
+    assert small.count_params() < usual.count_params()
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -179,8 +179,9 @@ def _network(
 ) -> Classifier:
     from toolkit.training import KerasClassifier, Recipe
 
-    chosen = dataclasses.replace(recipe or Recipe(), **spaces.recipe(hp))
-    options = {**spaces.options(hp, name), **begun}
+    pretrained = "weights" in begun
+    chosen = dataclasses.replace(recipe or Recipe(), **spaces.recipe(hp, pretrained))
+    options = {**spaces.options(hp, name, pretrained), **begun}
     return KerasClassifier(name, chosen, seed=seed, verbose=verbose, options=options)
 
 

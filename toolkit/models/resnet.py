@@ -95,6 +95,7 @@ def residual_network(
     *,
     form: Form,
     width: int = 0,
+    blocks: int = 0,
     dropout: float = 0.0,
     depth: float = 0.0,
     mean: tuple[float, ...] = (),
@@ -104,9 +105,9 @@ def residual_network(
     """Stages of blocks of two 3 x 3 convolutions whose result is added to what came in; then the global average.
 
     From 64 pixels on the first convolution has stride 2, and from 128 on a max pooling follows, as in the paper's
-    ImageNet form. `width` replaces the filters of the first stage and scales the others with it; `depth` is
-    stochastic depth at the last block; `mean` and `deviation` (one value a channel) replace 127.5; `style` is
-    activation, normalisation, initialiser.
+    ImageNet form. `width` replaces the filters of the first stage and scales the others with it, `blocks` replaces the
+    blocks of every stage; `depth` is stochastic depth at the last block; `mean` and `deviation` (one value a channel)
+    replace 127.5; `style` is activation, normalisation, initialiser.
     """
     import keras
     from keras import layers
@@ -123,10 +124,11 @@ def residual_network(
         tensor = convolution(tensor, filters, size, stride, style=parts, name="stem")
     if side >= 128:
         tensor = layers.MaxPooling2D(3, 2, padding="same", name="stem_pool")(tensor)
-    rates = iter(depth_rates(depth, sum(blocks for blocks, _ in form.stages)))
+    stages = [(blocks or own, count) for own, count in form.stages]
+    rates = iter(depth_rates(depth, sum(own for own, _ in stages)))
     block = _preactivated_block if form.preactivated else _block
-    for stage, (blocks, count) in enumerate(form.stages, 1):
-        for number in range(1, blocks + 1):
+    for stage, (own, count) in enumerate(stages, 1):
+        for number in range(1, own + 1):
             stride = 2 if stage > 1 and number == 1 else 1
             drop = (dropout if form.preactivated else 0.0, next(rates))
             tensor = block(tensor, round(count * scale), stride, form, parts, drop, f"stage{stage}_{number}")

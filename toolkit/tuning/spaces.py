@@ -15,23 +15,41 @@ Values = dict[str, Any]
 
 AUGMENTS = ("none", "light", "standard", "strong")
 # Of the networks: what they let one vary beside the recipe; (low, high, default) or choices, the default first.
-DROPOUT, WIDTH = (0.0, 0.6, 0.0), (8, 32, 16)
-ACTIVATIONS = ("relu", "gelu", "silu")
-RESIDUAL: dict[str, Any] = {"width": WIDTH, "dropout": DROPOUT, "depth": (0.0, 0.3, 0.0), "activation": ACTIVATIONS}
+DROPOUT, DEPTH, ACTIVATIONS = (0.0, 0.6, 0.0), (0.0, 0.3, 0.0), ("relu", "gelu", "silu")  # DEPTH is stochastic depth
+RESIDUAL: dict[str, Any] = {"dropout": DROPOUT, "depth": DEPTH, "activation": ACTIVATIONS}
+TRANSFORMER = {"blocks": (6, 12, 12), "dropout": DROPOUT, "depth": DEPTH}
 OPTIONS: dict[str, dict[str, Any]] = {
-    "cnn": {"width": (16, 64, 32), "widest": (64, 384, 256), "dropout": (0.0, 0.6, 0.2)},
-    "resnet20": RESIDUAL,
-    "resnet32": RESIDUAL,
-    "resnet56": RESIDUAL,
-    "resnet20_se": RESIDUAL,
-    "resnet20_cbam": RESIDUAL,
+    "cnn": {
+        "width": (16, 64, 32), "widest": (64, 384, 256), "convolutions": (1, 3, 2), "dropout": (0.0, 0.6, 0.2),
+        "activation": ACTIVATIONS,
+    },
+    **{
+        name: {"width": (8, 32, 16), "blocks": (2, max(5, blocks + 1), blocks), **RESIDUAL}
+        for name, blocks in {
+            "resnet20": 3, "resnet32": 5, "resnet56": 9, "resnet20_se": 3, "resnet20_cbam": 3,
+        }.items()
+    },
+    "resnet18": {"width": (32, 96, 64), **RESIDUAL},
+    "resnet34": {"width": (32, 96, 64), **RESIDUAL},
+    "wide_resnet_16_4": {"width": (32, 96, 64), "blocks": (1, 3, 2), **RESIDUAL},
+    "wide_resnet_28_10": {"width": (64, 192, 160), "blocks": (2, 5, 4), **RESIDUAL},
     "vgg11": {"dropout": (0.0, 0.6, 0.5), "activation": ACTIVATIONS},
-}
+    "vgg16": {"dropout": (0.0, 0.6, 0.5), "activation": ACTIVATIONS},
+    "googlenet": {"dropout": (0.0, 0.6, 0.4)},
+    "inception": {"dropout": DROPOUT},
+    "convnext_atto": {"dropout": DROPOUT, "depth": DEPTH},
+    "vit_tiny": TRANSFORMER,
+    "vit_small": TRANSFORMER,
+}  # fmt: skip
+PRETRAINED: dict[str, Any] = {"dropout": (0.0, 0.6, 0.2)}  # of the head on a backbone with weights
+UNFREEZE = (0.0, 0.1, 0.3, 0.6, 1.0)  # share of the backbone's layers
 
 
-def recipe(hp: Any) -> Values:
-    """Fields of a training recipe, its own defaults first."""
+def recipe(hp: Any, pretrained: bool = False) -> Values:
+    """Fields of a training recipe, its own defaults first; of `pretrained` networks, how much of them moves."""
+    unfreeze = {"unfreeze": hp.Choice("unfreeze", list(UNFREEZE))} if pretrained else {}
     return {
+        **unfreeze,
         "learning_rate": hp.Float("learning_rate", 1e-4, 3e-2, sampling="log", default=2e-3),
         "batch_size": hp.Choice("batch_size", [16, 32, 64, 128, 256], default=64),
         "optimizer": hp.Choice("optimizer", ["adamw", "adam", "sgd", "lion"]),
@@ -41,16 +59,16 @@ def recipe(hp: Any) -> Values:
     }
 
 
-def options(hp: Any, network: str) -> Values:
-    """Options of a network: width, depth, dropout, activation, as far as it has them."""
+def options(hp: Any, network: str, pretrained: bool = False) -> Values:
+    """Options of a network: width, blocks or convolutions, dropout, activation, as far as it has them."""
     found: Values = {}
-    for name, choice in OPTIONS.get(network, {}).items():
+    for name, choice in (PRETRAINED if pretrained else OPTIONS.get(network, {})).items():
         if isinstance(choice[0], str):
             found[name] = hp.Choice(name, list(choice))
         elif isinstance(choice[0], float):
             found[name] = hp.Float(name, choice[0], choice[1], default=choice[2])
         else:
-            found[name] = hp.Int(name, choice[0], choice[1], step=choice[0] // 2, default=choice[2])
+            found[name] = hp.Int(name, choice[0], choice[1], step=max(1, choice[0] // 2), default=choice[2])
     return found
 
 
