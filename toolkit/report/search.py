@@ -56,6 +56,7 @@ def _page(search: dict[str, Any]) -> dict[str, Any]:
         "facts": [
             (str(len(trials)), "trials"),
             (str(sum(trial["status"] == "failed" for trial in trials)), "failed"),
+            (str(sum(trial["status"] == "pruned" for trial in trials)), "pruned"),
             (seconds(max((trial["elapsed_seconds"] for trial in trials), default=0)), "spent"),
             (fixed(best["metrics"][objective], 4) if best else "–", f"best {objective}"),
             (fixed(best["metrics"]["accuracy"], 4) if best else "–", "its accuracy"),
