@@ -7,7 +7,7 @@ pixels is computed as one; only ASM, energy and entropy need a matrix to be coun
 
 import math
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import keras
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from baselines.blocks import Program
 from baselines.grid import glcm_cell, pair
-from baselines.parts import cell_counts, grey
+from baselines.parts import grey, scattered_counts
 
 QUARTERS = (0.0, math.pi / 4, math.pi / 2, 3 * math.pi / 4)
 DEFAULT = ("contrast", "dissimilarity", "homogeneity", "energy", "correlation")
@@ -140,18 +140,19 @@ class _Pairs:
         flat = variance < 1e-6  # scikit-image asks for a standard deviation under 1e-15; these are small whole numbers
         return ops.where(flat, 1.0, covariance / ops.where(flat, 1.0, variance))
 
+    @cached_property
     def shares(self) -> Any:
         """The symmetric matrix, normed and flat: float32 (M, levels**2)."""
         size = self.levels**2
         codes = ops.cast(self.first * self.levels + self.second, "int32")
         height, width = codes.shape[1:3]
-        counts = ops.reshape(cell_counts(codes, size, (1, 1), (height, width)), (-1, self.levels, self.levels))
+        counts = ops.reshape(scattered_counts(codes, size, (1, 1), (height, width)), (-1, self.levels, self.levels))
         counts = counts + ops.transpose(counts, (0, 2, 1))
         return ops.reshape(counts, (-1, size)) / (2 * height * width)
 
 
 def _entropy(pairs: _Pairs) -> Any:
-    shares = pairs.shares()
+    shares = pairs.shares
     return -ops.sum(shares * ops.log(ops.maximum(shares, 1e-12)), axis=1)
 
 
@@ -159,8 +160,8 @@ PROPERTIES: dict[str, Callable[[_Pairs], Any]] = {
     "contrast": lambda pairs: pairs.mean(pairs.apart**2),
     "dissimilarity": lambda pairs: pairs.mean(pairs.apart),
     "homogeneity": lambda pairs: pairs.mean(1 / (1 + pairs.apart**2)),
-    "ASM": lambda pairs: ops.sum(pairs.shares() ** 2, axis=1),
-    "energy": lambda pairs: ops.sqrt(ops.sum(pairs.shares() ** 2, axis=1)),
+    "ASM": lambda pairs: ops.sum(pairs.shares**2, axis=1),
+    "energy": lambda pairs: ops.sqrt(ops.sum(pairs.shares**2, axis=1)),
     "correlation": _Pairs.correlation,
     "mean": _Pairs.level,
     "variance": _Pairs.variance,

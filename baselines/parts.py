@@ -22,7 +22,7 @@ def cell_counts(codes: Any, bins: int, grid: tuple[int, int], cell: tuple[int, i
 
     `grid` is (rows, columns), `cell` its height and width in pixels; pixels beyond the last whole cell are left out.
     """
-    return (_compared if bins <= FEW_BINS else _scattered)(codes, bins, grid, cell)
+    return (_compared if bins <= FEW_BINS else scattered_counts)(codes, bins, grid, cell)
 
 
 def _compared(codes: Any, bins: int, grid: tuple[int, int], cell: tuple[int, int]) -> Any:
@@ -38,8 +38,8 @@ def _compared(codes: Any, bins: int, grid: tuple[int, int], cell: tuple[int, int
     return ops.cast(ops.stack(counts, axis=-1), "float32")
 
 
-def _scattered(codes: Any, bins: int, grid: tuple[int, int], cell: tuple[int, int]) -> Any:
-    """The same for many bins: one addition a pixel instead of one comparison a bin."""
+def scattered_counts(codes: Any, bins: int, grid: tuple[int, int], cell: tuple[int, int]) -> Any:
+    """As `cell_counts`, for many bins: one addition a pixel instead of one comparison a bin."""
     rows, columns = grid
     height, width = cell
     codes = ops.reshape(codes[:, : rows * height, : columns * width], (-1, rows, height, columns, width))

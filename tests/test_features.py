@@ -9,11 +9,24 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from baselines.features import HOGFeatures, LBPFeatures, PixelFeatures
+from baselines.gridded import ColourFeatures, GaborFeatures, GLCMFeatures, OpenCVHOGFeatures
 from baselines.hog import hog_features
 from baselines.lbp import lbp_features
 
 IMAGES = np.stack([data.astronaut()[50:114, start : start + 80] for start in (100, 130, 160)])  # (3, 64, 80, 3)
-TRANSFORMERS = pytest.mark.parametrize("transformer", [HOGFeatures(), LBPFeatures(), PixelFeatures()], ids=repr)
+TRANSFORMERS = pytest.mark.parametrize(
+    "transformer",
+    [
+        HOGFeatures(),
+        LBPFeatures(),
+        PixelFeatures(),
+        ColourFeatures(),
+        GLCMFeatures(distances=(1,), levels=8, properties=("contrast",)),
+        GaborFeatures(frequencies=(0.2,), orientations=2),
+        OpenCVHOGFeatures(),
+    ],
+    ids=repr,
+)
 
 
 @TRANSFORMERS
