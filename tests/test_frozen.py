@@ -8,14 +8,15 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from toolkit.errors import InputError
-from toolkit.models import transfer
+from toolkit.models import feature_extractor, transfer
 from toolkit.pipeline import Batches, Subset
 from toolkit.training import KerasClassifier, Recipe, frozen
+from toolkit.training.features import FeatureBatches, Features, Forward
 from toolkit.training.optimizer import optimizer
 
 SIZE = 32
 HEAD = ("logits/kernel", "logits/bias")
-QUICK = Recipe(frozen_epochs=12, epochs=2, batch_size=16, augment="none", learning_rate=0.02, holdout=0.2)
+QUICK = Recipe(frozen_epochs=12, epochs=2, batch_size=16, augment="none", learning_rate=0.02, holdout=0.2, refit=False)
 
 
 def stripes(rows=40, seed=0):
@@ -112,11 +113,12 @@ def test_one_pass_takes_the_images_as_they_are_and_several_vary_them(options):
     images, labels = stripes(10)
     model = transfer("mobilenet_025", (20, 20, 1), 2, **options)
     batches = Batches(Subset(images, np.arange(10)), labels, 4, "strong", seed=0)
-    features, targets = frozen.computed(model, batches, 1, lambda done=1, note="": None)
-    plain = frozen.logits(frozen.feature_extractor(model), images)
+    source = Features(feature_extractor(model), Forward())
+    features, targets = source.training(batches, 1, lambda done=1, note="": None)
+    plain = source.plain(images)
     assert_allclose(features[0], plain, atol=1e-5)  # row by row in their own order; float32
     assert_array_equal(targets[0].argmax(axis=1), labels)
-    varied, _ = frozen.computed(model, batches, 2, lambda done=1, note="": None)
+    varied, _ = source.training(batches, 2, lambda done=1, note="": None)
     assert not np.allclose(varied[0], plain, atol=1e-3)
     assert not np.allclose(varied[0], varied[1], atol=1e-3)
 
@@ -126,9 +128,7 @@ def test_an_epoch_takes_the_rows_in_order_one_pass_after_the_other():
     batches = Batches(np.zeros((5, 4, 4, 1), np.uint8), labels, 2, class_weight=np.array([1.0, 3.0]), seed=2)
     features = np.arange(10, dtype=np.float32).reshape(2, 5, 1)
     epoch = 0
-    source = frozen.FeatureBatches(
-        batches, features, np.eye(2, dtype=np.float32)[labels][None].repeat(2, 0), lambda: epoch
-    )
+    source = FeatureBatches(batches, features, np.eye(2, dtype=np.float32)[labels][None].repeat(2, 0), lambda: epoch)
     for epoch in range(3):
         parts = [source[step] for step in range(len(source))]
         values, targets, weights = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
@@ -205,3 +205,70 @@ def test_a_network_from_scratch_has_no_phases():
 def test_other_values_are_refused(field, value):
     with pytest.raises(InputError, match=f"Expected {field} as"):
         Recipe(**{field: value})
+
+
+def test_a_head_is_trained_again_on_the_rows_held_back_as_long_as_was_best(options, monkeypatch):
+    lengths = []
+    whole = frozen.train
+
+    def noted(network, source, recipe, watch, **settings):
+        lengths.append((recipe.epochs, len(source.batches.labels)))
+        return whole(network, source, recipe, watch, **settings)
+
+    monkeypatch.setattr(frozen, "train", noted)
+    images, labels = stripes()
+    model = classifier(options, Recipe(**{**vars(QUICK), "refit": True})).fit(images, labels)
+    assert lengths == [(12, 32), (model.best_epoch_ + 1, 40)]
+    assert len(model.history_["loss"]) <= 12
+    chosen = Recipe(**{**vars(QUICK), "refit": True, "holdout": 0.0, "frozen_epochs": model.best_epoch_ + 1})
+    assert (model.predict(images) == classifier(options, chosen).fit(images, labels).predict(images)).mean() > 0.9
+
+
+@pytest.mark.parametrize(
+    ("what", "starts"), [("all", ("conv",)), ("conv_pw_13,conv_dw_13", ("conv_pw_13", "conv_dw_13"))]
+)
+def test_layers_are_unfrozen_by_name(options, what, starts):
+    model = transfer("mobilenet_025", (20, 20, 1), 2, **options)
+    frozen.unfreeze(model, what, 0.5)
+    moving = {layer.name for layer in model.layers if layer.weights and layer.trainable} - {"logits"}
+    assert moving
+    assert all(name.startswith(starts) for name in moving)
+    assert len(moving) == (27 if what == "all" else 2)  # 1 + 2 * 13 convolutions
+
+
+def test_a_layer_that_is_not_there_is_refused_before_any_work(options, monkeypatch):
+    monkeypatch.setattr(frozen, "Features", None)
+    with pytest.raises(InputError, match=r"Unknown layer of 'mobilenet_025' to unfreeze 'conv_pw_14'. Did you mean"):
+        classifier(options, Recipe(unfreeze="conv_pw_14")).fit(*stripes(8))
+
+
+def test_features_kept_on_disk_are_taken_again_and_only_for_the_same(options, monkeypatch, tmp_path):
+    made = []
+    monkeypatch.setattr(
+        Features, "_passes", lambda self, batches, passes, advance: made.append(1) or plain(batches, passes)
+    )
+
+    def plain(batches, passes):
+        shape = (passes, len(batches.labels))
+        return np.ones((*shape, 256), np.float32), np.ones((*shape, batches.classes), np.float32)
+
+    images, labels = stripes(12)
+    settings = {"feature_cache": tmp_path / "features"}
+
+    def fit(recipe=QUICK, images=images, seed=0, **more):
+        return classifier({**options, **more}, recipe, seed=seed, **settings).fit(images, labels)
+
+    quick = Recipe(**{**vars(QUICK), "frozen_epochs": 1, "holdout": 0.0})
+    fit(quick)
+    files = sorted((tmp_path / "features").iterdir())
+    assert len(made) == len(files) == 1
+    fit(Recipe(**{**vars(quick), "learning_rate": 0.1}))  # another head
+    fit(quick, seed=1)  # the images are taken as they are
+    assert len(made) == 1
+    several = Recipe(**{**vars(quick), "passes": 2, "augment": "light"})
+    fit(several)
+    fit(several, seed=1)
+    fit(quick, images=255 - images)
+    fit(quick, pooling="maximum")
+    assert len(made) == 5
+    assert not list((tmp_path / "features").glob("*.partial"))

@@ -239,7 +239,9 @@ def test_a_recipe_says_what_it_will_do_a_line_for_each_phase():
 
 def test_every_number_has_a_range_and_every_field_a_check():
     for field in dataclasses.fields(Recipe):
-        wrong = {"augment": "ligth", "class_weight": "x", "deterministic": "yes", "unfreeze": 2}.get(field.name, -1)
+        wrong = {"augment": "ligth", "class_weight": "x", "deterministic": "yes", "refit": 1, "unfreeze": 2}.get(
+            field.name, -1
+        )
         with pytest.raises(InputError):
             Recipe(**{field.name: wrong})
 

@@ -10,6 +10,7 @@ from toolkit.errors import InputError, unknown
 from toolkit.models.backbones import BACKBONES, Backbone
 from toolkit.models.vit import encoder
 
+MARGIN = 8 / 7  # of a side, cut off rather than shrunk, as ImageNet's 256 pixels are to 224: blur would cost more
 LARGEST_ENLARGEMENT = 16  # times; beyond, one pixel would be more than a patch of the network
 POOLINGS = ("average", "maximum", "token")
 MEAN, DEVIATION = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # of ImageNet's RGB 0..255
@@ -35,7 +36,8 @@ def transfer(
     """Network (B, H, W, C) 0..255 -> float32 logits (B, classes): the backbone's layers under their names in one graph.
 
     Grey is repeated to three channels, the image brought to `size` x `size` (bilinear, averaged where it shrinks; a
-    side ratio other than 1 is squashed), and normalised as the backbone's family was. Then the backbone, `pooling`
+    side ratio other than 1 is squashed; where both sides are at most an eighth longer, the middle is cut out of it),
+    and normalised as the backbone's family was. Then the backbone, `pooling`
     ("average", "maximum", or "token" for transformers; None is the family's own), whose result is the layer
     "features", a hidden layer of `hidden` units if not 0, dropout, and the logits.
 
@@ -45,8 +47,8 @@ def transfer(
         classes: K.
         weights: "imagenet" (fetched once by Keras or KerasHub), a path (.h5, .weights.h5, .keras, a preset folder of
             KerasHub), or None for random ones.
-        size: pixels a side that the backbone sees. None: what its published weights were trained at; without weights,
-            and where the architecture leaves the choice, the images' own.
+        size: pixels a side that the backbone sees. None: what its published weights were trained at; where the
+            architecture leaves the choice, the images' own without weights, and if square and at most an eighth larger.
         pooling: see above.
         hidden: units of a hidden layer with ReLU, 0 for none.
         dropout: share, before the logits.
@@ -61,7 +63,7 @@ def transfer(
     if pooling not in (None, *POOLINGS):
         raise unknown("pooling", str(pooling), POOLINGS)
     native = size is None and weights is None and not row.fixed
-    shape = image_shape[:2] if native else (size or row.size,) * 2
+    shape = image_shape[:2] if native else (size or _size(row, image_shape),) * 2
     inputs, tensor = _pixels(image_shape, shape, row.pixels)
     tensor = _pool(_network(backbone, row, inputs, tensor, weights), pooling or row.pooling)
     if hidden:
@@ -96,9 +98,17 @@ def check_backbone(
     return row
 
 
-def without_weights(backbone: str, options: Mapping[str, Any]) -> dict[str, Any]:
+def without_weights(backbone: str, options: Mapping[str, Any], image_shape: tuple[int, int, int]) -> dict[str, Any]:
     """Options of `transfer` that build the same architecture at the same size, and read no weights."""
-    return {**options, "weights": None, "size": options.get("size") or BACKBONES[backbone].size}
+    size = options.get("size") or _size(BACKBONES[backbone], image_shape)
+    return {**options, "weights": None, "size": size}
+
+
+def _size(row: Backbone, image_shape: tuple[int, ...]) -> int:
+    """Pixels a side that a pretrained backbone sees if it is not told: see `transfer`."""
+    height, width = image_shape[:2]
+    own = not row.fixed and height == width and row.size <= height <= MARGIN * row.size
+    return height if own else row.size
 
 
 def feature_extractor(model: Any) -> Any:
@@ -114,7 +124,11 @@ def _pixels(image_shape: tuple[int, int, int], shape: tuple[int, int], pixels: s
     from keras import layers, ops
 
     inputs = tensor = keras.Input(image_shape, name="images")
-    if tuple(image_shape[:2]) != tuple(shape):
+    over = [side - wanted for side, wanted in zip(image_shape[:2], shape, strict=True)]
+    if any(over) and all(0 <= rest <= (MARGIN - 1) * wanted for rest, wanted in zip(over, shape, strict=True)):
+        cut = tuple((rest // 2, rest - rest // 2) for rest in over)
+        tensor = layers.Cropping2D(cut, name="middle")(tensor)
+    elif any(over):
         shrinks = max(image_shape[0] / shape[0], image_shape[1] / shape[1]) > 1
         tensor = layers.Resizing(*shape, antialias=shrinks, name="resizing")(tensor)
     if image_shape[2] == 1:

@@ -5,24 +5,23 @@ move away from the statistics that the frozen weights were trained with.
 """
 
 import dataclasses
-from collections.abc import Callable
 from typing import Any
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from toolkit.errors import unknown
 from toolkit.models import feature_extractor
-from toolkit.pipeline import Batches, Subset
-from toolkit.progress import Advance, bar
+from toolkit.pipeline import Batches, Subset, balanced_weights
+from toolkit.progress import bar
 from toolkit.training.checkpoint import Checkpoint
-from toolkit.training.inference import logits, rows_at_once
+from toolkit.training.features import FeatureBatches, Features, Floats, Forward
 from toolkit.training.optimizer import Rates
 from toolkit.training.phase import train
-from toolkit.training.recipe import Recipe
+from toolkit.training.recipe import FINE, Recipe
 from toolkit.training.watch import Watch
 
-FINE = 0.05  # phase two's learning rate, as a share of phase one's
 HEAD_STEPS = 20  # at once: a step of a head costs less than its call
 
 
@@ -34,6 +33,7 @@ def train_head(
     held_labels: NDArray[np.int64],
     verbose: bool,
     checkpoint: Checkpoint | None = None,
+    forward: Forward | None = None,
 ) -> Watch:
     """Phase one: train the layers behind "features" in place, the others and their statistics staying as they are.
 
@@ -45,92 +45,96 @@ def train_head(
         held_labels: (M,).
         verbose: a bar for the features, then one for the head.
         checkpoint: of this training; where phase two had begun, nothing is left to do.
+        forward: how the backbone is run, and where features are kept; None: by Keras, in memory.
     """
     checkpoint = checkpoint or Checkpoint()
+    if recipe.unfreeze:
+        moving_layers(network, recipe.unfreeze)  # refuses names that no layer has, before the work
     if checkpoint.past(1):
         return Watch(recipe, held, held_labels, lambda done=1, note="": None, phase=1)
     recipe = dataclasses.replace(recipe, epochs=recipe.frozen_epochs or recipe.epochs)
     with bar(f"{network.name}: features", len(batches.labels) * recipe.passes + len(held_labels), verbose) as advance:
-        features, targets = computed(network, batches, recipe.passes, advance)
-        held_features = logits(feature_extractor(network), held)
+        source = Features(feature_extractor(network), forward or Forward())
+        features, targets = source.training(batches, recipe.passes, advance)
+        held_features = source.plain(held)
     head = keras.Model(network.get_layer("features").output, network.output, name=f"{network.name}_head")
+    begun = head.get_weights()
     done, each = checkpoint.epochs(1) * batches.steps, batches.batch_size
     with bar(f"{network.name}: head", batches.steps * (recipe.epochs or 1), verbose, done=done, each=each) as advance:
         watch = Watch(recipe, held_features, held_labels, advance, phase=1, checkpoint=checkpoint)
-        source = FeatureBatches(batches, features, targets, lambda: watch.epoch)
-        train(head, source, recipe, watch, steps=batches.steps, at_once=min(HEAD_STEPS, batches.steps))
+        shuffled = FeatureBatches(batches, features, targets, lambda: watch.epoch)
+        train(head, shuffled, recipe, watch, steps=batches.steps, at_once=min(HEAD_STEPS, batches.steps))
+    if recipe.refit and len(held_labels) and not recipe.unfreeze:  # the rows held back still choose in a second phase
+        head.set_weights(begun)
+        _train_again(
+            head, dataclasses.replace(recipe, epochs=watch.best_epoch + 1), shuffled, held_features, held_labels
+        )
     return watch
 
 
-def computed(
-    network: Any, batches: Batches, passes: int, advance: Advance
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Features float32 (P, N, D) and targets (P, N, K) of the training rows, in their own order.
-
-    One pass takes the images as they are; several take each time newly augmented ones, whose targets may be mixed.
-    """
-    extractor = feature_extractor(network)
-    size = rows_at_once(batches.images.shape)
-    source = Batches(batches.images, batches.labels, size, batches.policy if passes > 1 else "none", seed=batches.seed)
-    rows = len(batches.labels)
-    features = np.empty((passes, rows, extractor.output_shape[-1]), np.float32)
-    targets = np.empty((passes, rows, batches.classes), np.float32)
-    for number in range(passes):
-        for step in range(source.steps):
-            chosen = source.order(number)[step * size : (step + 1) * size]
-            images, shares = source.batch(number, step)
-            features[number, chosen] = logits(extractor, images)
-            targets[number, chosen] = shares
-            advance(len(chosen), f"pass {number + 1}/{passes}")
-    return features, targets
-
-
-class FeatureBatches(keras.utils.PyDataset):
-    """Batches of cached features, in the order that `batches` has; an epoch takes one pass, the next epoch the next."""
-
-    def __init__(
-        self,
-        batches: Batches,
-        features: NDArray[np.float32],
-        targets: NDArray[np.float32],
-        epoch: Callable[[], int],
-    ) -> None:
-        """Features (P, N, D) and targets (P, N, K) of the rows of `batches`; `epoch` says which one is running."""
-        super().__init__()
-        self.batches, self.features, self.targets, self.epoch = batches, features, targets, epoch
-
-    def __len__(self) -> int:
-        return self.batches.steps
-
-    def __getitem__(self, step: int) -> tuple[NDArray[np.float32], ...]:
-        """Features (B, D), targets (B, K), and weights (B,) where classes have them."""
-        epoch, size, weight = self.epoch(), self.batches.batch_size, self.batches.class_weight
-        rows = self.batches.order(epoch)[step * size : (step + 1) * size]
-        number = epoch % len(self.features)
-        batch = self.features[number, rows], self.targets[number, rows]
-        return batch if weight is None else (*batch, weight[self.batches.labels[rows]])
+def _train_again(
+    head: Any, recipe: Recipe, before: FeatureBatches, held_features: Floats, held_labels: NDArray[np.int64]
+) -> None:
+    """Train a head from its beginning on all rows, those that were held back too; it writes no history."""
+    batches, passes = before.batches, len(before.features)
+    labels = np.concatenate([batches.labels, held_labels])
+    whole = Batches(
+        np.broadcast_to(np.uint8(0), (len(labels), 1, 1, 1)),  # no pixels are asked for any more
+        labels,
+        batches.batch_size,
+        seed=batches.seed,
+        class_weight=None if batches.class_weight is None else balanced_weights(labels),
+        sampling=batches.sampling,
+    )
+    shares = np.eye(batches.classes, dtype=np.float32)[held_labels]
+    features = np.concatenate([before.features, np.stack([held_features] * passes)], axis=1)
+    targets = np.concatenate([before.targets, np.stack([shares] * passes)], axis=1)
+    watch = Watch(recipe, held_features[:0], held_labels[:0], lambda done=1, note="": None)
+    source = FeatureBatches(whole, features, targets, lambda: watch.epoch)
+    train(head, source, recipe, watch, steps=whole.steps, at_once=min(HEAD_STEPS, whole.steps))
 
 
-def unfreeze(network: Any, share: float, decay: float) -> Rates:
-    """Leave the last `share` of the backbone's layers trainable, at least one, and its BatchNorm in inference mode.
+def unfreeze(network: Any, what: float | str, decay: float) -> Rates:
+    """Leave `moving_layers` of the backbone trainable, and its BatchNorm in inference mode.
 
     Returns:
         Factors of the learning rate by the weights' paths: 1 in the head, `decay` in the lowest layer that moves, a
         geometric series between.
     """
-    names = [layer.name for layer in network.layers]
-    backbone = [layer for layer in network.layers[: names.index("features") + 1] if layer.weights]
-    norms = [layer for layer in backbone if isinstance(layer, keras.layers.BatchNormalization)]
-    others = [layer for layer in backbone if layer not in norms]
-    moving = others[-max(1, round(share * len(others))) :]
-    for layer in norms + others[: len(others) - len(moving)]:
-        layer.trainable = False
+    moving = moving_layers(network, what)
+    for layer in _backbone(network):
+        layer.trainable = layer in moving
     depths = {layer.name: depth for depth, layer in enumerate(reversed(moving), 1)}
     return {
         weight.path: decay ** (depths[layer.name] / len(moving))
         for layer in moving
         for weight in layer.trainable_weights
     }
+
+
+def moving_layers(network: Any, what: float | str) -> list[Any]:
+    """Layers with weights up to "features", in their order, without BatchNorm, that `what` means.
+
+    A share: so many from the last, at least one; "all"; or beginnings of names, with commas between.
+    """
+    layers = [layer for layer in _backbone(network) if not isinstance(layer, keras.layers.BatchNormalization)]
+    if not isinstance(what, str):
+        return layers[-max(1, round(what * len(layers))) :]
+    if what == "all":
+        return layers
+    found = []
+    for start in what.split(","):
+        begun = [layer for layer in layers if layer.name.startswith(start.strip())]
+        if not begun or not start.strip():
+            hint = f"They are called {layers[0].name}, {layers[len(layers) // 2].name}, ..., {layers[-1].name}."
+            raise unknown(f"layer of '{network.name}' to unfreeze", start, [layer.name for layer in layers], hint)
+        found += begun
+    return [layer for layer in layers if layer in found]
+
+
+def _backbone(network: Any) -> list[Any]:
+    names = [layer.name for layer in network.layers]
+    return [layer for layer in network.layers[: names.index("features") + 1] if layer.weights]
 
 
 def fine(recipe: Recipe) -> Recipe:

@@ -34,7 +34,7 @@ def built(
         check_image_shape(model, image_shape, options)
         if options.get("weights") is None or fill:
             return _called(MODELS[model], model, image_shape, classes, options)
-        return transfer(model, image_shape, classes, **without_weights(model, options))
+        return transfer(model, image_shape, classes, **without_weights(model, options, image_shape))
 
 
 def _called(

@@ -48,6 +48,7 @@ class Recipe:
     # Of networks with pretrained weights: first their head on frozen features, then their last layers, 20 times slower
     frozen_epochs: int | None = None  # of the head, at most; None: as `epochs`
     passes: int = 1  # through the frozen backbone; 1: the images as they are, more: each time augmented anew
+    refit: bool = True  # of a head alone: when its best epoch is known, train it as long on all rows, held back or not
     unfreeze: float | str = 0.0  # what moves then: a share of the layers from the last, "all", or names' beginnings
     layer_decay: float = 0.1  # learning rate of the lowest layer that moves, by the head's; geometric between
 
@@ -60,8 +61,9 @@ class Recipe:
                 raise unknown(name, str(getattr(self, name)), [str(choice) for choice in known])
         for name, (low, high) in _RANGES.items():
             self._check_number(name, low, high)
-        if not isinstance(self.deterministic, bool):
-            raise InputError(f"Expected deterministic as true or false. Received: {self.deterministic!r}.")
+        for name in ("deterministic", "refit"):
+            if not isinstance(getattr(self, name), bool):
+                raise InputError(f"Expected {name} as true or false. Received: {getattr(self, name)!r}.")
         if self.loss == "sparse_cross_entropy" and (self.label_smoothing or mixes):
             raise InputError(
                 "Expected loss='cross_entropy' with label smoothing, MixUp or CutMix, whose labels are shares. "
@@ -101,7 +103,7 @@ class Recipe:
         seen = f"{self.passes} passes, {self._picture()}" if self.passes > 1 else "each image seen once, as it is"
         head = f"{self._length(self.frozen_epochs or self.epochs)}, head on frozen features ({seen}): {self._means()}"
         if not self.unfreeze:
-            return (head,)
+            return (head + (", then as long on all rows" if self.refit and self.holdout else ""),)
         what = "all layers" if self.unfreeze in (1, "all") else f"the layers {self.unfreeze}"
         if not isinstance(self.unfreeze, str) and self.unfreeze != 1:
             what = f"the last {self.unfreeze:.0%} of the layers"
