@@ -26,6 +26,7 @@ LEVELS = {
     "toolkit.deep_features": 3,
     "toolkit.names": 3,
     "toolkit.artifact": 3,
+    "toolkit.prediction": 3,
     "toolkit.comparison": 4,
     "toolkit.repeats": 5,
     "toolkit.fitting": 5,

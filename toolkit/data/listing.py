@@ -84,7 +84,7 @@ def class_folders(root: Path) -> Listing:
     """
     passed_over: Counter[str] = Counter()
     above = frozenset({_identity(root)})
-    found = {path.name: list(_images_below(path, passed_over, above)) for path in _subfolders(root, passed_over)}
+    found = {path.name: list(images_below(path, passed_over, above)) for path in _subfolders(root, passed_over)}
     splits = {name: SPLIT_FOLDERS[name.lower()] for name in found if name.lower() in SPLIT_FOLDERS}
     nested = {name: {path.relative_to(root / name).parts[0] for path in files} for name, files in found.items()}
     layered = "train" in splits.values() and all(
@@ -137,7 +137,7 @@ def _subfolders(root: Path, passed_over: Counter[str]) -> list[Path]:
     return folders
 
 
-def _images_below(folder: Path, passed_over: Counter[str], above: frozenset[tuple[int, int]]) -> Iterator[Path]:
+def images_below(folder: Path, passed_over: Counter[str], above: frozenset[tuple[int, int]]) -> Iterator[Path]:
     """Files with an image's suffix below a folder, links followed; a folder that lies below itself is passed over."""
     identity = _identity(folder)
     if identity in above:
@@ -150,7 +150,7 @@ def _images_below(folder: Path, passed_over: Counter[str], above: frozenset[tupl
         if entry.name.startswith("."):
             passed_over["hidden"] += 1
         elif entry.is_dir():
-            yield from _images_below(Path(entry.path), passed_over, above | {identity})
+            yield from images_below(Path(entry.path), passed_over, above | {identity})
         elif suffix in SUFFIXES:
             yield Path(entry.path)
         else:
