@@ -16,6 +16,7 @@ from toolkit.cli.options import (
     Epochs,
     ImageSize,
     Names,
+    Preset,
     Ray,
     Resamples,
     Seed,
@@ -26,6 +27,7 @@ from toolkit.cli.options import (
     Workers,
     app,
     own_modules,
+    recipe_of,
     wake_keras,
     wants_gpu,
 )  # fmt: skip
@@ -77,6 +79,7 @@ def compare(
         str, typer.Option(help="Copies of a picture share a split: together; or ignore.")
     ] = "together",
     cache: Cache = None,
+    preset: Preset = "standard",
     epochs: Epochs = None,
     weights: Weights = None,
     tune: Annotated[
@@ -113,6 +116,7 @@ def compare(
     chosen = tuple(names or (() if ladder else DEFAULTS))
     check_names(chosen)
     begun = weights_of(weights or [], (*chosen, *(BACKBONES if ladder else ())))
+    recipe = recipe_of(preset, epochs)
     values, tuning = chosen_before(found or [], chosen)
     budget = None if tune is None and tune_seconds is None else Budget(tune, tune_seconds)
     if budget and found:
@@ -130,13 +134,11 @@ def compare(
     from toolkit.catalogue import contestants
     from toolkit.comparison import compare as run_duel
     from toolkit.ensemble import of_all
-    from toolkit.training import Recipe
 
     climbed = _ladder(dataset.image_shape, begun) if ladder else None
     if climbed:
         chosen = (*dict.fromkeys((*chosen, *climbed.names)),)
         begun = {**begun, **climbed.weights}
-    recipe = Recipe(epochs=epochs)
     folder = out or Path("runs") / (Path(data).resolve().stem if Path(data).exists() else data.replace(":", "_"))
     if budget:
         values, tuning = _tuned(chosen, dataset, folder, recipe, begun, budget, _pools(ray, workers, chosen), seed)
@@ -152,13 +154,14 @@ def compare(
 
     fighting = fighters(seed, dataset)
     result = duel(seed, dataset, folder, fighting)
-    tables = [result.table(), *([result.pair_table()] if result.pairs else [])]
+    tables = [result.table(), *([result.pair_table()] if result.pairs and not climbed else [])]
     lines = [result.verdict()]
     if climbed:
         from toolkit.ladder import ladder_table
 
         tables.append(ladder_table(climbed, result))
     _print(tables, lines)
+    ending: list[str] = []
     if seeds > 1:
         from toolkit.repeats import repeat
 
@@ -170,6 +173,7 @@ def compare(
 
         repeats = repeat(again, range(seed, seed + seeds), out=folder)
         _print([repeats.table()], repeats.verdicts())
+        ending = [repeats.conclusion()] if repeats.pairs else []
     from toolkit.report import keep_images, write_report
 
     places = {name: outcome.folder for name, outcome in result.outcomes.items()}
@@ -179,7 +183,8 @@ def compare(
     write_report([folder], folder / "report.html")
     left_out = [f"left out: {name} ({reason})" for name, reason in dataset.manifest.left_out]
     left_out += climbed.notes if climbed else ()
-    _print([], [*left_out, *dataset.manifest.notes, *said, f"Written to {folder}; open {folder / 'report.html'}"])
+    written = f"Written to {folder}; open {folder / 'report.html'}"
+    _print([], [*left_out, *dataset.manifest.notes, *said, *ending, written])
 
 
 def _ladder(image_shape: tuple[int, int, int], begun: Mapping[str, Any]) -> Any:

@@ -3,7 +3,7 @@
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -30,12 +30,20 @@ Validation = Annotated[float, typer.Option(help="Share of rows for validation, w
 Test = Annotated[float, typer.Option(help="Share of rows for the test, where there is no such part.")]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave out files that cannot be read, and list them.")]
 Epochs = Annotated[int | None, typer.Option(help="At most so many epochs for each network.", min=1)]
+Preset = Annotated[str, typer.Option(help="The recipe that networks begin with: quick, standard, thorough or paper.")]
 Workers = Annotated[int, typer.Option(help="Processes that tune side by side.", min=1)]
 Ray = Annotated[
     str | None,
     typer.Option(metavar="ADDRESS", help="Run on a Ray cluster: its address, auto to find it, local to start one."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def recipe_of(preset: str, epochs: int | None) -> Any:
+    """The recipe of that name, perhaps with other epochs; an unknown name is refused before any work."""
+    from toolkit.training.recipe import Recipe
+
+    return Recipe.preset(preset, **({} if epochs is None else {"epochs": epochs}))
 
 
 def wake_keras() -> None:

@@ -10,6 +10,7 @@ from toolkit.cli.options import (
     Data,
     Epochs,
     ImageSize,
+    Preset,
     Ray,
     Seed,
     Test,
@@ -18,6 +19,7 @@ from toolkit.cli.options import (
     Workers,
     app,
     own_modules,
+    recipe_of,
     wake_keras,
     wants_gpu,
 )  # fmt: skip
@@ -47,6 +49,7 @@ def tune(
     address: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Of the chief.")] = None,
     patience: Annotated[float, typer.Option(help="Seconds that a worker waits for its chief.", min=1)] = 60,
     ray: Ray = None,
+    preset: Preset = "standard",
     epochs: Epochs = None,
     image_size: ImageSize = None,
     seed: Seed = 0,
@@ -69,14 +72,13 @@ def tune(
     trials = 40 if trials is None and seconds is None else trials
     Budget(trials, seconds)
     settings = Settings(objective, method, seed, folds, prune, first, fixed_values(fix or []), ranges(within or []))
+    recipe = recipe_of(preset, epochs)
     where = _where(name, role, address, ray, workers)
     from toolkit.data import load
 
     dataset = load(data, image_size, seed=seed, validation=validation, test=test)
     wake_keras()
-    from toolkit.training import Recipe
-
-    function = space(name, dataset.image_shape, seed=seed, recipe=Recipe(epochs=epochs), weights=begun)
+    function = space(name, dataset.image_shape, seed=seed, recipe=recipe, weights=begun)
     console = Console()
     if role == "worker":
         told: dict[str, Any] = {"settings": settings, "name": name, "workers": workers, "patience_seconds": patience}

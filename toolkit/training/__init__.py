@@ -1,6 +1,5 @@
 """How a network is trained: the recipe, and the adapter that makes a Keras model one of the duel's classifiers."""
 
-from toolkit.training.classifier import KerasClassifier
-from toolkit.training.recipe import Recipe
+import lazy_loader as lazy
 
-__all__ = ["KerasClassifier", "Recipe"]
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

@@ -1,0 +1,2 @@
+from .classifier import KerasClassifier as KerasClassifier
+from .recipe import Recipe as Recipe
