@@ -2,9 +2,8 @@
 
     python benchmarks/features.py [--sizes 28 64 128 224] [--rounds 7]
 
-Images are crops of photographs in scikit-image's wheel. Every round times each contestant once; the table shows the
-Images are crops of photographs in the wheel of scikit-image. Every round times each contestant once; the table holds
-the codes (8, 1) uniform into a 4 x 4 grid of histograms, scikit-image makes the codes alone.
+Images are crops of the photographs that come with scikit-image. Every round times each contestant once; the table shows
+medians. Our LBP makes the codes (8, 1) uniform and a 4 x 4 grid of their histograms, scikit-image's the codes alone.
 """
 
 import argparse
