@@ -20,6 +20,7 @@ from toolkit.data import Dataset
 from toolkit.environment import device, versions
 from toolkit.errors import InputError
 from toolkit.evaluation import Evaluation, evaluate
+from toolkit.training.devices import processes
 
 SCHEMA = 1  # of training.json
 FILES = {"validation": "predictions.npz", "test": "test_predictions.npz"}
@@ -51,6 +52,8 @@ def train(
     The same call goes on where an earlier one was ended, a network after its last whole epoch; another is refused. The
     test rows are judged with `test` only. With `find_rate` a network's learning rate is searched first.
 
+    Of several processes (`toolkit.training.devices.join`) the first one writes; all need to see `out`.
+
     Raises:
         InputError: `out` is another run or no run, the contestant refuses the images, there is no row to judge on.
     """
@@ -64,11 +67,15 @@ def train(
         "contestants": {name: settings(classifier)},
         "learning rate": "searched" if find_rate else "given",
     }
-    runs.open_run(folder, identity)
+    first = processes()[0] == 0  # the others fit with it, and leave writing and judging to it
+    if first or (folder / "run.json").exists():
+        runs.open_run(folder, identity)
     finished = folder / "training.json"
     if not finished.exists() or not all((folder / FILES[part]).exists() for part in parts):
         details = {"schema": SCHEMA, "name": name, "settings": identity["contestants"][name], "command": command}
-        details |= _fit(name, classifier, dataset, folder, tensorboard=tensorboard, find_rate=find_rate)
+        details |= _fit(name, classifier, dataset, folder, tensorboard=tensorboard and first, find_rate=find_rate)
+        if not first:
+            return Fitted(name, folder, details, {})
         for part in parts:
             split = getattr(dataset, part)
             answer = np.asarray(classifier.predict_proba(split.images))
@@ -112,7 +119,8 @@ def _fit(
             classifier.checkpoint = classifier.each_epoch = None  # of this run, not of what was fitted
     details = {"fit_seconds": seconds, "notes": notes(classifier, dataset), **learning_of(classifier)}
     if hasattr(classifier, "recipe_"):
-        _write_table(folder, classifier.history_)
+        if processes()[0] == 0:
+            _write_table(folder, classifier.history_)
         details["recipe"] = dataclasses.asdict(classifier.recipe_)
     return {**details, "versions": versions(), "device": device()}
 
@@ -146,6 +154,8 @@ def _with_rate(classifier: Any, dataset: Dataset, folder: Path) -> Any:
 
     kept = folder / "rates.json"
     if not kept.exists():
+        if processes()[1] > 1:
+            raise InputError("Expected --find-rate in one process. Received several; find it first, then --set it.")
         found = find_learning_rate(classifier, dataset.train.images, dataset.train.labels)
         runs.write_json(kept, dataclasses.asdict(found))
     return dataclasses.replace(classifier.recipe, learning_rate=runs.read_json(kept)["suggestion"])

@@ -12,6 +12,7 @@ from toolkit.cli.options import (
     Data,
     Epochs,
     ImageSize,
+    Preset,
     Seed,
     SkipBad,
     Validation,
@@ -35,9 +36,7 @@ def train(
         bool, typer.Option("--test", help="Judge the test rows too, when nothing is chosen any more.")
     ] = False,
     epochs: Epochs = None,
-    preset: Annotated[
-        str, typer.Option(help="The recipe to begin with: quick, standard, thorough or paper.")
-    ] = "standard",
+    preset: Preset = "standard",
     fields: Annotated[
         list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="batch_size=32: of a network's recipe.")
     ] = None,
@@ -57,6 +56,13 @@ def train(
     ] = 0.2,
     skip_bad: SkipBad = False,
     cache: Cache = None,
+    processes: Annotated[
+        int | None, typer.Option(help="Train in so many processes, on one or more machines; KERAS_BACKEND=jax.", min=2)
+    ] = None,
+    coordinator: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Where process 0 runs.")] = None,
+    process_id: Annotated[
+        int | None, typer.Option(help="Which of them this is, from 0 on; each has the same --out.")
+    ] = None,
 ) -> None:
     """Train one contestant on the training rows; the same command goes on after an interruption, whatever it was."""
     from toolkit.catalogue import CATALOGUE, check_names, weights_of
@@ -76,6 +82,10 @@ def train(
     handling: dict[str, Any] = {"validation": validation, "test": test_share, "skip_bad": skip_bad, "cache": cache}
     dataset = load(data, image_size, seed=seed, **handling)
     wake_keras()
+    if processes is not None:
+        _join(
+            processes, coordinator, process_id, (name, dataset.manifest.sha256, preset, told, values, str(begun), seed)
+        )
     from toolkit.catalogue import contestants
     from toolkit.fitting import train as fit
     from toolkit.training import Recipe
@@ -86,7 +96,24 @@ def train(
         name, made[name], dataset, out=out or Path("runs") / f"train_{name.replace(':', '.')}", test=judge_test,
         tensorboard=tensorboard, find_rate=find_rate, command=shlex.join(["touchstone", *sys.argv[1:]]),
     )  # fmt: skip
-    _show(result, dataset)
+    if process_id:
+        print(f"Process {process_id} is done; process 0 writes.")
+    else:
+        _show(result, dataset)
+
+
+def _join(count: int, coordinator: str | None, number: int | None, purpose: Any) -> None:
+    """Meet the other processes, and become one of them."""
+    import hashlib
+
+    from toolkit.cli.meeting import meet
+    from toolkit.training.devices import check_backend, join
+
+    if coordinator is None or number is None:
+        raise InputError("Expected --coordinator HOST:PORT and --process-id with --processes. Received one without.")
+    check_backend()
+    meet(coordinator, count, number, hashlib.sha256(repr(purpose).encode()).hexdigest())
+    join(coordinator, count, number)
 
 
 def _fields(texts: list[str], epochs: int | None) -> dict[str, Any]:

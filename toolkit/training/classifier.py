@@ -18,7 +18,7 @@ from toolkit.classifier import check_images, check_labels
 from toolkit.pipeline import Batches, Subset, balanced_weights
 from toolkit.progress import bar, say
 from toolkit.training.checkpoint import Checkpoint, EachEpoch, fingerprint
-from toolkit.training.devices import processes, spread
+from toolkit.training.devices import check_agreed, processes, spread
 from toolkit.training.diagnosis import Diagnosis, diagnose
 from toolkit.training.engine import check_engine, running
 from toolkit.training.features import Forward
@@ -144,7 +144,9 @@ class KerasClassifier(BaseEstimator):
             "data": fingerprint(images, labels),
             "backend": keras.backend.backend(),
         }
-        return Checkpoint(Path(self.checkpoint), identity, self.each_epoch, writes=processes()[0] == 0)
+        found = Checkpoint(Path(self.checkpoint), identity, self.each_epoch, writes=processes()[0] == 0)
+        check_agreed([found.state.phase, found.state.epochs] if found.state else [-1, -1])
+        return found
 
     def predict_proba(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """uint8 (N, H, W, C) as in fit -> probabilities float32 (N, K), columns in the order of `classes_`."""

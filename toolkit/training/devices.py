@@ -69,18 +69,19 @@ def _processors(jax: bool) -> list[str]:
 
 
 def join(coordinator: str, count: int, number: int) -> None:
-    """Become process `number` of `count` of one training, before Keras computes anything.
-
-    Raises:
-        InputError: the backend is not JAX.
-    """
-    backend = keras.backend.backend()
-    if backend != "jax":
-        raise InputError(f"Expected the JAX backend for several processes. Received: {backend}. Set KERAS_BACKEND=jax.")
+    """Become process `number` of `count` of one training, before Keras computes anything. All must be there."""
+    check_backend()
     import jax
 
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
     jax.distributed.initialize(coordinator, count, number)
+
+
+def check_backend() -> None:
+    """Refuse several processes on another backend than JAX."""
+    backend = keras.backend.backend()
+    if backend != "jax":
+        raise InputError(f"Expected the JAX backend for several processes. Received: {backend}. Set KERAS_BACKEND=jax.")
 
 
 def processes() -> tuple[int, int]:
@@ -90,6 +91,19 @@ def processes() -> tuple[int, int]:
     import jax
 
     return jax.process_index(), jax.process_count()
+
+
+def check_agreed(numbers: Sequence[int]) -> None:
+    """Refuse to begin where processes would go on from different states, and then wait for one another for ever."""
+    if processes()[1] == 1:
+        return
+    from jax.experimental.multihost_utils import process_allgather
+
+    seen = np.asarray(process_allgather(np.asarray(numbers)))
+    if (seen != seen[0]).any():
+        raise InputError(
+            "Expected all processes to see the same checkpoint. Some see another; give all one folder that they share."
+        )
 
 
 def shares() -> int:

@@ -11,9 +11,11 @@ from keras import ops
 from numpy.typing import NDArray
 
 from toolkit.errors import InputError
+from toolkit.models import feature_extractor
 from toolkit.progress import bar
 from toolkit.training.classifier import KerasClassifier, Start
-from toolkit.training.frozen import FeatureBatches, computed
+from toolkit.training.features import Features, Forward
+from toolkit.training.frozen import FeatureBatches
 from toolkit.training.losses import loss_of
 from toolkit.training.optimizer import optimizer
 
@@ -105,7 +107,7 @@ def _trained(classifier: KerasClassifier, start: Start) -> tuple[Any, Callable[[
     if not classifier.pretrained:
         return network, lambda step: batches.batch(*divmod(step, batches.steps))
     with bar(f"{network.name}: features", len(batches.labels), classifier.verbose) as advance:
-        features, targets = computed(network, batches, 1, advance)
+        features, targets = Features(feature_extractor(network), Forward()).training(batches, 1, advance)
     head = keras.Model(network.get_layer("features").output, network.output, name=f"{network.name}_head")
 
     def batch(step: int) -> tuple[NDArray[np.float32], ...]:

@@ -1,0 +1,60 @@
+"""The learning-rate finder: what it suggests trains well, and it leaves everything as it was."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from tests.test_checkpoint import RECIPE, brightness, classifier
+from toolkit.errors import InputError
+from toolkit.training import KerasClassifier
+from toolkit.training.rates import find_learning_rate
+
+PLAIN = dataclasses.replace(RECIPE, augment="none", patience=20, schedule="constant", warmup=0.0)
+
+
+@pytest.mark.jax
+@pytest.mark.parametrize("name", ["adamw", "sgd"])
+def test_the_rate_suggested_trains_better_than_much_lower_and_much_higher_ones(name):
+    recipe = dataclasses.replace(PLAIN, optimizer=name, momentum=0.0)
+    found = find_learning_rate(classifier(recipe=recipe), *brightness(), steps=60)
+    assert_allclose(np.diff(np.log(found.rates)), np.log(1e7) / 59, rtol=1e-6)  # a factor a step
+    assert len(found.rates) == len(found.losses) > 10
+
+    def reached(rate):
+        try:
+            model = classifier(recipe=dataclasses.replace(recipe, learning_rate=rate)).fit(*brightness())
+        except InputError:  # the loss is not finite any more
+            return np.inf
+        return model.history_["loss"][-1]
+
+    assert reached(found.suggestion) < reached(found.suggestion / 100)
+    assert reached(found.suggestion) < reached(found.suggestion * 1000)
+
+
+def test_the_same_question_gets_the_same_answer_and_changes_nothing():
+    model = classifier(recipe=PLAIN)
+    first = find_learning_rate(model, *brightness(), steps=40)
+    again = find_learning_rate(model, *brightness(), steps=40)
+    assert_allclose(again.losses, first.losses, rtol=1e-3)  # threads add float32 in another order
+    assert not hasattr(model, "weights_")
+    assert model.recipe == PLAIN
+
+
+def test_of_a_pretrained_network_it_is_the_head_s(tmp_path):
+    path = tmp_path / "small.weights.h5"
+    network = keras.applications.MobileNet(alpha=0.25, input_shape=(32, 32, 3), weights=None, include_top=False)
+    network.save_weights(path)
+    options = {"weights": str(path), "size": 32}
+    model = KerasClassifier("mobilenet_025", PLAIN, verbose=False, options=options)
+    found = find_learning_rate(model, *brightness(40), steps=40)
+    assert found.losses[0] == pytest.approx(np.log(3), rel=0.3)
+    assert 1e-6 < found.suggestion < 1
+
+
+@pytest.mark.parametrize("settings", [{"lowest": 0.0}, {"lowest": 1.0, "highest": 0.1}, {"steps": 3}])
+def test_other_settings_are_refused(settings):
+    with pytest.raises(InputError, match="0 < lowest < highest"):
+        find_learning_rate(classifier(), *brightness(), **settings)
