@@ -150,6 +150,7 @@ def test_the_command_tunes_and_compare_reads_it(tmp_path):
     )
     assert told.exit_code == 0, (told.output, told.exception)
     assert "probability" in told.output
+    assert "Over 2 seeds and splits by accuracy:" in told.output.splitlines()[-2]
     written = json.loads((out / "comparison.json").read_text())
     best = json.loads((tmp_path / "search" / "best.json").read_text())
     assert written["tuning"]["contestants"][name]["values"] == best["values"]
@@ -165,6 +166,10 @@ def test_the_command_tunes_and_compare_reads_it(tmp_path):
         (["tune", "hog_svm", "digits", "--method", "grit"], "Did you mean 'grid'"),
         (["tune", "hog_svm", "digits", "--set", "C"], "Expected --set NAME=VALUE"),
         (["tune", "hog_svm", "digits", "--range", "C=1"], "Expected --range NAME=LOW:HIGH"),
+        (["tune", "hog_svm", "digits", "--role", "boss", "--address", "here:80"], "Unknown role 'boss'"),
+        (["tune", "hog_svm", "digits", "--role", "worker"], "together with --address HOST:PORT"),
+        (["tune", "hog_svm", "digits", "--role", "chief", "--address", "here"], "Expected --address as HOST:PORT"),
+        (["tune", "hog_svm", "digits", "--role", "chief", "--address", "a:1", "--ray", "auto"], "Received both"),
         (["compare", "digits", "--tune", "0"], "more than 0 trials"),
         (["compare", "digits", "--from", "/nowhere"], "Expected the folder of a search"),
     ],

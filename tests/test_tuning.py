@@ -9,11 +9,14 @@ import pytest
 
 from tests.pretend import Closed, Failing, bowl, conditional, fails, few, learner, pretend_data
 from toolkit.errors import InputError
+from toolkit.evaluation import compare_recipes
+from toolkit.repeats import Repeats
 from toolkit.tuning import Budget, Settings, account, read_best, tune, tune_all
 from toolkit.tuning.declared import declared, narrowed
 from toolkit.tuning.points import Cube, key
 from toolkit.tuning.pruning import FREE, hopeless, limits
 from toolkit.tuning.together import chosen_before
+from toolkit.tuning.workers import shares_of_cores
 
 
 def search(space=bowl, trials=12, workers=0, seconds=None, out=None, watch=None, data=None, **settings):
@@ -283,3 +286,18 @@ def test_a_budget_is_whichever_ends_first():
 def test_ranges_of_choices_keep_those_inside():
     space = narrowed(declared(few), {}, {"k": (0.5, 2)})
     assert next(one for one in space.space if one.name == "k").values == [1]
+
+
+def test_the_conclusion_says_in_words_who_can_be_told_apart():
+    scores = {"good": (0.98, 0.981, 0.979), "twin": (0.98, 0.981, 0.979), "poor": (0.5, 0.51, 0.49)}
+    pairs = compare_recipes(scores, test_rows=100, train_rows=400)
+    words = Repeats("accuracy", (0, 1, 2), scores, pairs).conclusion()
+    assert words.startswith("Over 3 seeds and splits by accuracy: good is better than poor, twin is better than poor; ")
+    assert "good and twin are practically equal" in words
+
+
+def test_workers_share_the_cores(monkeypatch):
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 2, 3, 5, 7}, raising=False)
+    assert shares_of_cores(2) == [(0, 3, 7), (2, 5)]
+    assert shares_of_cores(1) == [()]  # one alone has all
+    assert shares_of_cores(6) == [()] * 6

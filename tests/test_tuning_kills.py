@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.pretend import Closed, pretend_data
+from tests.pretend import Closed, bowl, pretend_data
 from toolkit.tuning import Settings, tune
 
 ROOT = str(Path(__file__).parent.parent)
@@ -22,7 +22,7 @@ warnings.simplefilter("ignore")
 sys.path.insert(0, sys.argv[1])
 import keras, keras_tuner  # before the first fork: each child would take seconds
 import sklearn.gaussian_process, toolkit.evaluation.metrics
-from tests.pretend import Closed, pretend_data
+from tests.pretend import Closed, bowl, pretend_data
 from toolkit.tuning import Settings, tune
 
 class Slow(Closed):
@@ -128,3 +128,12 @@ def test_a_worker_that_dies_costs_its_own_trial_and_one_that_kills_again_has_fai
     assert Path(memory).exists()  # the first process died over the first trial
     assert [trial.status for trial in found.trials] == ["finished", "failed"]
     assert "process that ran it died 2 times" in found.trials[1].error
+
+
+@pytest.mark.thorough
+def test_processes_side_by_side_run_the_same_trials():
+    told = {"trials": 8, "settings": Settings(method="random")}
+    here, there = (tune(bowl, pretend_data(), **told, workers=count).trials for count in (0, 2))
+    assert [(trial.number, trial.values, trial.metrics) for trial in there] == [
+        (trial.number, trial.values, trial.metrics) for trial in here
+    ]

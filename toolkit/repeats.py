@@ -10,6 +10,7 @@ import numpy as np
 from toolkit.comparison import Comparison
 from toolkit.errors import InputError
 from toolkit.evaluation import RecipePair, compare_recipes
+from toolkit.evaluation.paired import CANNOT_TELL
 from toolkit.runs import write_json
 
 if TYPE_CHECKING:
@@ -55,6 +56,20 @@ class Repeats:
             f"(difference {pair.difference:+.4f}, {pair.low:+.4f} to {pair.high:+.4f}): {pair.verdict}."
             for pair in self.pairs
         ]
+
+    def conclusion(self) -> str:
+        """In words: which contestants these runs tell apart, which they cannot, and which are practically equal."""
+        ends = {"practically equal": "are practically equal", CANNOT_TELL: "cannot be told apart"}
+        groups: dict[str, list[str]] = {"": [], **{verdict: [] for verdict in ends}}
+        for pair in self.pairs:
+            if pair.verdict in ends:
+                groups[pair.verdict].append(f"{pair.a} and {pair.b}")
+            else:
+                better, worse = (pair.a, pair.b) if pair.difference > 0 else (pair.b, pair.a)
+                groups[""].append(f"{better} is better than {worse}")
+        said = [", ".join(groups[""])] if groups[""] else []
+        said += [f"{', '.join(pairs)} {ends[verdict]}" for verdict, pairs in groups.items() if verdict and pairs]
+        return f"Over {len(self.seeds)} seeds and splits by {self.metric}: {'; '.join(said)}."
 
 
 def repeat(

@@ -61,7 +61,7 @@ def tune(
     from rich.live import Live
 
     from toolkit.catalogue import check_names, space, weights_of
-    from toolkit.tuning import Budget, Settings, work
+    from toolkit.tuning import Budget, Settings, rays
     from toolkit.tuning import tune as search
     from toolkit.tuning.settings import fixed_values, ranges
 
@@ -73,7 +73,8 @@ def tune(
     Budget(trials, seconds)
     settings = Settings(objective, method, seed, folds, prune, first, fixed_values(fix or []), ranges(within or []))
     recipe = recipe_of(preset, epochs)
-    where = _where(name, role, address, ray, workers)
+    _check_where(role, address, ray)
+    where: Any = rays(ray, workers, wants_gpu(name)) if ray else workers
     from toolkit.data import load
 
     dataset = load(data, image_size, seed=seed, validation=validation, test=test)
@@ -81,10 +82,17 @@ def tune(
     function = space(name, dataset.image_shape, seed=seed, recipe=recipe, weights=begun)
     console = Console()
     if role == "worker":
+        from toolkit.tuning import work
+
         told: dict[str, Any] = {"settings": settings, "name": name, "workers": workers, "patience_seconds": patience}
         ran = work(function, dataset, address or "", **told, watch=lambda trial: console.print(_line(trial, objective)))
         console.print(f"{ran} trials run for the chief at {address}; its folder holds them.", highlight=False)
         return
+    if role == "chief":
+        from toolkit.tuning import chief
+
+        where = chief(address or "")
+        console.print(f"Chief at {address}. Workers: the same command with --role worker.", highlight=False)
     folder = out or Path("runs") / f"tune_{name.replace(':', '.')}"
     with Live(console=console, transient=True, auto_refresh=False) as live:
         found = search(
@@ -103,26 +111,21 @@ def tune(
     console.print(f"Written to {folder}; open {write_search(folder)}", highlight=False, markup=False)
 
 
-def _where(name: str, role: str | None, address: str | None, ray: str | None, workers: int) -> Any:
-    """Where the trials run: here in so many processes, wherever workers ask, or on a Ray cluster."""
+def _check_where(role: str | None, address: str | None, ray: str | None) -> None:
+    """Refuse options of several machines that do not go together."""
+    from toolkit.tuning.settings import checked_address
+
     if role not in (None, "chief", "worker"):
         raise unknown("role", role, ("chief", "worker"))
     if (role is None) != (address is None):
         raise InputError("Expected --role chief or worker together with --address HOST:PORT. Received one of the two.")
     if ray is not None and role is not None:
         raise InputError("Expected --ray or --role. Received both; each distributes the trials by itself.")
-    if ray is not None:
-        from toolkit.tuning import rays
-
-        return rays(ray, workers, wants_gpu(name))
-    if role is None:
-        return workers
-    from toolkit.tuning import chief
-
+    if address is not None:
+        checked_address(address)
     os.environ.setdefault(
         "GRPC_VERBOSITY", "NONE"
     )  # of what it writes, nothing helps: our own lines say who is missing
-    return chief(address or "")
 
 
 def _line(trial: Any, objective: str) -> str:

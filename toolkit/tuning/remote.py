@@ -18,7 +18,7 @@ from toolkit.tuning import wire
 from toolkit.tuning.declared import ChangedError, Space
 from toolkit.tuning.search import prepared
 from toolkit.tuning.serving import ASK_SECONDS, SIGN_SECONDS
-from toolkit.tuning.settings import Settings
+from toolkit.tuning.settings import Settings, checked_address
 from toolkit.tuning.trial import Job, Trial
 from toolkit.tuning.workers import Workers
 
@@ -51,7 +51,7 @@ def work(
     if workers < 1:
         raise InputError(f"Expected 1 or more workers. Received: {workers}.")
     job, _ = prepared(space, dataset, settings or Settings(), name)
-    with grpc.insecure_channel(wire.checked_address(address), options=wire.OPTIONS) as channel:
+    with grpc.insecure_channel(checked_address(address), options=wire.OPTIONS) as channel:
         line = _Line(channel, address, patience_seconds)
         if line.ask("GetSpace", wire.messages.GetSpaceRequest(), wire.digest_of) != job.digest:
             raise InputError(

@@ -18,6 +18,7 @@ from keras_tuner.engine.trial import TrialStatus
 
 from toolkit.errors import InputError
 from toolkit.tuning import wire
+from toolkit.tuning.settings import checked_address
 from toolkit.tuning.trial import Job, Trial
 
 SIGN_SECONDS = 2.0  # between two signs of life of a worker
@@ -35,7 +36,7 @@ class _Given:
 
 def chief(address: str) -> Callable[[Job], "Chief"]:
     """For `tune(workers=chief("0.0.0.0:8200"))`: trials run wherever a worker asks at that address."""
-    wire.checked_address(address)
+    checked_address(address)
     return lambda job: Chief(job, address)
 
 

@@ -78,6 +78,18 @@ def ranges(texts: Sequence[str]) -> dict[str, tuple[float, float]]:
     return found
 
 
+def checked_address(text: str) -> str:
+    """HOST:PORT as it came.
+
+    Raises:
+        InputError: another form.
+    """
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdigit() or not 0 < int(port) < 65536:
+        raise InputError(f"Expected --address as HOST:PORT, as in 192.168.0.7:8200. Received: '{text}'.")
+    return text
+
+
 def _assignment(text: str, form: str) -> tuple[str, str]:
     name, sign, value = text.partition("=")
     if not (name and sign and value):

@@ -12,7 +12,6 @@ from keras_tuner.engine.trial import Trial as TunerTrial
 from keras_tuner.engine.trial import TrialStatus
 from keras_tuner.src import protos  # KerasTuner exports its messages nowhere else
 
-from toolkit.errors import InputError
 from toolkit.tuning.trial import Trial
 
 TRIAL, SEARCH = "touchstone/trial", "touchstone/search"  # names of values that no space has
@@ -23,18 +22,6 @@ OPTIONS = (
 )
 
 messages, service = protos.get_service(), protos.get_service_grpc()
-
-
-def checked_address(text: str) -> str:
-    """HOST:PORT as it came.
-
-    Raises:
-        InputError: another form.
-    """
-    host, _, port = text.rpartition(":")
-    if not host or not port.isdigit() or not 0 < int(port) < 65536:
-        raise InputError(f"Expected --address as HOST:PORT, as in 192.168.0.7:8200. Received: '{text}'.")
-    return text
 
 
 def packed(trial: Trial | None, status: str = TrialStatus.RUNNING) -> Any:

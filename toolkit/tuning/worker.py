@@ -5,6 +5,7 @@ It is started with one end of a pipe, over which the space, the rows and then tr
 
 import os
 import threading
+from collections.abc import Collection
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -20,8 +21,10 @@ from toolkit.tuning.trial import run_trial
 ORPHAN_SECONDS = 1.0  # how often a worker looks whether its search is still there
 
 
-def serve(descriptor: int, parent: int) -> None:
-    """Run the trials that come over the pipe until it is closed, or the process `parent` is gone."""
+def serve(descriptor: int, parent: int, cores: Collection[int] = ()) -> None:
+    """Run the trials that come over the pipe until it is closed, or the process `parent` is gone; on these cores."""
+    if cores:
+        os.sched_setaffinity(0, cores)  # before TensorFlow counts them
     threading.Thread(target=_follow, args=(parent,), daemon=True).start()
     pipe = Connection(descriptor)
     try:

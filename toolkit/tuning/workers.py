@@ -1,12 +1,12 @@
 """Processes that run the trials of a search side by side. It knows how they begin and end, not what a trial is."""
 
+import os
 import subprocess
 import sys
 import tempfile
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, Pipe, wait
-from os import getpid
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -62,20 +62,21 @@ class Workers:
         self._folder = tempfile.TemporaryDirectory(prefix="touchstone-tuning-")
         images = Shared(job.rows.images, Path(self._folder.name))
         self._job = sendable(replace(job, rows=replace(job.rows, images=images)))  # type: ignore[arg-type]
-        self._idle: list[_Worker] = []
+        self._cores = dict(zip(self.places, shares_of_cores(count), strict=True))
+        self._idle: dict[str, _Worker] = {}  # by place
         self._busy: dict[str, tuple[_Worker, Trial, int]] = {}
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        for worker in [*self._idle, *(worker for worker, _, _ in self._busy.values())]:
+        for worker in [*self._idle.values(), *(worker for worker, _, _ in self._busy.values())]:
             _end(worker)
         self._folder.cleanup()
 
     def start(self, place: str, trial: Trial, deaths: int = 0) -> None:
         """See `Pool`; the process is a warm one, where there is one, or new."""
-        worker = self._idle.pop() if self._idle else self._begin()
+        worker = self._idle.pop(place, None) or self._begin(self._cores.get(place, ()))
         with suppress(BrokenPipeError, ConnectionResetError):  # it died while it waited: `ended` sees that
             worker.pipe.send_bytes(cloudpickle.dumps(trial))
         self._busy[place] = (worker, trial, deaths)
@@ -98,17 +99,17 @@ class Workers:
                 error = f"The process that ran it died {deaths + 1} times (status {status}), perhaps out of memory."
                 found.append((place, replace(trial, status="failed", error=error)))
                 continue
+            self._keep(place, worker, held)
             if isinstance(result, InputError):
                 raise result
-            self._keep(worker, held)
             found.append((place, result))
         return found
 
-    def _begin(self) -> _Worker:
+    def _begin(self, cores: tuple[int, ...]) -> _Worker:
         here, there = Pipe()
         code = (
             f"import sys; sys.path[:] = {sys.path!r}\n"
-            f"from toolkit.tuning.worker import serve\nserve({there.fileno()}, {getpid()})"
+            f"from toolkit.tuning.worker import serve\nserve({there.fileno()}, {os.getpid()}, {cores})"
         )
         process = subprocess.Popen(
             [sys.executable, "-c", code],
@@ -121,14 +122,23 @@ class Workers:
         here.send_bytes(self._job)
         return _Worker(process, here)
 
-    def _keep(self, worker: _Worker, held: int) -> None:
+    def _keep(self, place: str, worker: _Worker, held: int) -> None:
         """Have the worker wait for another trial, unless it has grown or served long."""
         worker.trials += 1
         worker.first_bytes = worker.first_bytes or held
         if worker.trials >= RECYCLE_TRIALS or held - worker.first_bytes > RECYCLE_BYTES:
             _end(worker)
         else:
-            self._idle.append(worker)
+            self._idle[place] = worker
+
+
+def shares_of_cores(count: int) -> list[tuple[int, ...]]:
+    """For each of so many workers the cores that it alone uses, so that their threads do not get in each other's way.
+
+    Empty where a worker may use all: one alone, more workers than cores, or a system that does not tell.
+    """
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    return [tuple(cores[number::count]) if 1 < count <= len(cores) else () for number in range(count)]
 
 
 def sendable(job: Job) -> bytes:
