@@ -14,7 +14,18 @@ from toolkit.training import Recipe
 
 QUICK = Recipe(epochs=2, batch_size=16)
 # Every test over the classical side and two networks; one combined test over a small member of each other family.
-THOROUGH = [name for name, entry in CATALOGUE.items() if entry.side == "classical" or name in ("cnn", "resnet20")]
+PLAIN = [name for name, entry in CATALOGUE.items() if not entry.head]
+THOROUGH = [name for name in PLAIN if CATALOGUE[name].side == "classical" or name in ("cnn", "resnet20")]
+# Of those composed of features and a head: each head once, each kind of features once.
+COMPOSED = [
+    "hog_lbp_colour_linear",
+    "texture_logistic",
+    "colour_svm",
+    "hog_forest",
+    "pixels_boosting",
+    "colour_bagging",
+    "colour_adaboost",
+]
 ONE_EACH = {
     "vgg11": (16, 16, 1),
     "inception": (16, 16, 3),
@@ -117,7 +128,7 @@ def test_a_network_of_each_family_keeps_the_contract_in_short(name):
     assert_allclose(alone, answer[4:5], atol=1e-5)
 
 
-@pytest.mark.parametrize("name", CATALOGUE)
+@pytest.mark.parametrize("name", [*PLAIN, *COMPOSED, "mobilenet_v2_svm"])
 def test_the_unfitted_says_so(name):
     images, _ = make_images((64, 64, 1), rows=2)
     with pytest.raises(NotFittedError):
@@ -137,11 +148,32 @@ def test_same_seed_same_answer_and_a_refit_forgets(name):
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in CATALOGUE if name != "pixels_svm"]
+    "name",
+    [
+        name
+        for name in [*PLAIN, "hog_lbp_colour_linear", "texture_logistic", "mobilenet_v2_svm"]
+        if name != "pixels_svm"
+    ],
 )  # pixels do for images of any size
 def test_images_too_small_are_refused_before_anything_is_fitted(name):
     with pytest.raises(toolkit.InputError, match=r"(?i)expected|at least"):
         build(name, (2, 2, 1))
+
+
+@pytest.mark.parametrize("name", COMPOSED)
+def test_features_and_a_head_keep_the_contract_in_short(name):
+    images, labels = make_images((16, 20, 3))
+    classifier = build(name, images.shape[1:], seed=5)
+    answer = classifier.fit(images, labels).predict_proba(images)
+    assert answer.shape == (36, 3)
+    assert_allclose(answer.sum(axis=1), 1, atol=1e-5)  # float32
+    assert_array_equal(classifier.classes_, [0, 1, 2])
+    alone = pickle.loads(pickle.dumps(classifier)).predict_proba(images[4:5])
+    assert_allclose(alone, answer[4:5], atol=1e-5)
+    again = build(name, images.shape[1:], seed=5).fit(images, labels).predict_proba(images)
+    assert_allclose(again, answer, atol=1e-5)
+    with pytest.raises(ValueError, match=r"Expected images .*as in fit\. Received: \(15, 20, 3\)"):
+        classifier.predict_proba(images[:, :-1])
 
 
 def test_every_network_is_a_contestant():

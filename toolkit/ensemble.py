@@ -32,9 +32,13 @@ class _Members(ClassifierMixin, BaseEstimator):
     classes_: NDArray[np.int64]
     fitted_: list[Classifier]
 
+    def predict_proba(self, images: Images) -> Probabilities:
+        """uint8 (N, H, W, C) -> probabilities (N, K), the members' mean."""
+        return self._answers(images).mean(axis=0)
+
     def predict(self, images: Images) -> NDArray[np.int64]:
         """uint8 (N, H, W, C) -> the most probable label (N,)."""
-        return self.classes_[self.predict_proba(images).argmax(axis=1)]  # type: ignore[attr-defined]
+        return self.classes_[self.predict_proba(images).argmax(axis=1)]
 
     def _keep(self, names: Sequence[str], fitted: Sequence[Classifier], classes: NDArray[np.int64]) -> None:
         for name, member in zip(names, fitted, strict=True):
@@ -152,10 +156,6 @@ class Bagging(_Members):
         self._keep([f"sample {number}" for number in range(self.count)], fitted, np.unique(labels))
         return self
 
-    def predict_proba(self, images: Images) -> Probabilities:
-        """uint8 (N, H, W, C) -> probabilities (N, K), the samples' mean."""
-        return self._answers(images).mean(axis=0)
-
 
 class Seeds(_Members):
     """One contestant fitted `count` times to the same rows, with seeds of its own each time; for networks.
@@ -175,10 +175,6 @@ class Seeds(_Members):
         fitted = [reseeded(self.member, seed).fit(images, labels) for seed in seeds]
         self._keep([f"seed {seed}" for seed in seeds], fitted, np.unique(labels))
         return self
-
-    def predict_proba(self, images: Images) -> Probabilities:
-        """uint8 (N, H, W, C) -> probabilities (N, K), the seeds' mean."""
-        return self._answers(images).mean(axis=0)
 
 
 def out_of_fold(members: Sequence[Member], images: Images, labels: Labels, folds: int, seed: int = 0) -> Probabilities:
@@ -201,7 +197,7 @@ def out_of_fold(members: Sequence[Member], images: Images, labels: Labels, folds
             answer = np.asarray(fitted.predict_proba(images[rest]))
             if answer.shape[1] != len(classes):
                 raise InputError(
-                    f"Expected '{name}' to answer with a column for each of {len(classes)} classes. Received: {answer.shape[1]}."
+                    f"Expected '{name}' to answer for all {len(classes)} classes. Received: {answer.shape[1]} columns."
                 )
             answers[number, rest] = answer
     return answers

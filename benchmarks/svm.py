@@ -1,0 +1,192 @@
+"""Support vector machines where rows are many, beside the textbook's, in one run.
+
+    python benchmarks/svm.py fashion --data FOLDER [--rows 60000] [--test 10000] [--peers hog_svm textbook ...]
+    python benchmarks/svm.py stream [--rows 20000] [--features 1296]
+
+`fashion` reads Fashion-MNIST's four IDX files in FOLDER (default: fashion_mnist below TOUCHSTONE_TEST_DATA) and takes
+each peer once through features, fit, calibration and prediction, in a process of its own, whose peak of memory it
+prints. The textbook script is scikit-image's HOG in a loop, StandardScaler and a calibrated SVC. `stream` learns a
+linear machine from a file of rows x features on disk, and prints how much of it was in memory; with --rows 1000000 the
+file has 5.2 GB.
+"""
+
+import argparse
+import gzip
+import multiprocessing
+import os
+import resource
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def fashion(folder: Path, part: str, rows: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Images uint8 (N, 28, 28, 1) and labels of the first `rows` of "train" or "t10k"."""
+    with gzip.open(folder / f"{part}-images-idx3-ubyte.gz") as file:
+        images = np.frombuffer(file.read(), np.uint8, offset=16).reshape(-1, 28, 28, 1)
+    with gzip.open(folder / f"{part}-labels-idx1-ubyte.gz") as file:
+        labels = np.frombuffer(file.read(), np.uint8, offset=8)
+    return images[:rows], labels[:rows].astype(np.int64)
+
+
+def textbook() -> Any:
+    """What most scripts do: scikit-image in a loop, every feature divided by its deviation, SVC and its calibration."""
+    from skimage.feature import hog
+    from sklearn.calibration import CalibratedClassifierCV
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import FunctionTransformer, StandardScaler
+    from sklearn.svm import SVC
+
+    def features(images: NDArray[np.uint8]) -> NDArray[np.float64]:
+        return np.stack([hog(image[..., 0], 9, (4, 4), (2, 2)) for image in images])
+
+    machine = CalibratedClassifierCV(SVC(C=10.0), ensemble=False, cv=5)
+    return make_pipeline(FunctionTransformer(features), StandardScaler(), machine)
+
+
+def ours(kernel: str, engine: str = "sklearn") -> Callable[[], Any]:
+    """`hog_svm` with a kernel and an engine."""
+
+    def build() -> Any:
+        from baselines import hog_svm
+
+        return hog_svm(kernel=kernel, engine=engine)
+
+    return build
+
+
+PEERS: dict[str, Callable[[], Any]] = {
+    "hog_svm": ours("rbf"),
+    "hog_svm nystroem": ours("nystroem"),
+    "hog_svm fourier": ours("fourier"),
+    "hog_svm chi2": ours("chi2"),
+    "hog_svm linear": ours("linear"),
+    "hog_svm linear keras": ours("linear", "keras"),
+    "textbook": textbook,
+}
+
+
+def contend(name: str, folder: Path, rows: int, test: int, sender: Any) -> None:
+    """One peer from images to accuracy, in this process: seconds of fit and of prediction, accuracy, peak bytes."""
+    learn, judge = fashion(folder, "train", rows), fashion(folder, "t10k", test)
+    classifier = PEERS[name]()
+    start = time.perf_counter()
+    classifier.fit(*learn)
+    fitted = time.perf_counter()
+    accuracy = float(np.mean(classifier.predict_proba(judge[0]).argmax(axis=1) == judge[1]))
+    ended = time.perf_counter()
+    peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    sender.send((fitted - start, ended - fitted, accuracy, peak))
+
+
+def compare_on_fashion(folder: Path, rows: int, test: int, peers: list[str]) -> None:
+    """A line for each peer, and its seconds as a share of the textbook's."""
+    spawn = multiprocessing.get_context("spawn")
+    print(f"{rows:,} to learn from, {test:,} to predict; {os.cpu_count()} cores")
+    seconds: dict[str, float] = {}
+    for name in peers:
+        receiver, sender = spawn.Pipe(duplex=False)
+        process = spawn.Process(target=contend, args=(name, folder, rows, test, sender))
+        process.start()
+        sender.close()
+        try:
+            fit, predict, accuracy, peak = receiver.recv()
+        except EOFError:
+            print(f"{name:>22}  failed")
+            continue
+        process.join()
+        seconds[name] = fit + predict
+        print(
+            f"{name:>22}  fit {fit:8.1f} s  predict {predict:7.1f} s  accuracy {accuracy:.4f}  "
+            f"peak {peak / 2**30:.2f} GiB",
+            flush=True,
+        )
+    for name, total in seconds.items():
+        if "textbook" in seconds and name != "textbook":
+            print(f"{name:>22}  {seconds['textbook'] / total:.1f} times as fast as the textbook script")
+
+
+def written(path: Path, rows: int, features: int) -> NDArray[np.int64]:
+    """Write float32 (rows, features) of ten classes, sorted by them, not negative as HOG's; returns the labels."""
+    random = np.random.default_rng(0)
+    centres = random.random((10, features), np.float32)
+    stored = np.lib.format.open_memmap(path, "w+", np.float32, (rows, features))
+    labels = np.sort(np.arange(rows) % 10)
+    for start in range(0, rows, 8192):
+        part = labels[start : start + 8192]
+        noise = random.standard_normal((len(part), features), np.float32)
+        stored[start : start + 8192] = np.maximum(0, centres[part] * 0.2 + noise)
+    stored.flush()
+    return labels
+
+
+def stream(rows: int, features: int) -> None:
+    """The linear machine in mini-batches from a file, and its accuracy on rows that it saw."""
+    from baselines.hinge import MinibatchSVM
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "features.npy"
+        labels = written(path, rows, features)
+        MinibatchSVM(epochs=1).fit(np.zeros((64, features), np.float32), np.arange(64) % 10)  # Keras wakes, compiles
+        start, before = time.perf_counter(), own_bytes()
+        with Watch() as watch:
+            machine = MinibatchSVM(C=1.0).fit(np.load(path, mmap_mode="r"), labels)
+        seconds, held = time.perf_counter() - start, watch.highest - before
+        size = path.stat().st_size
+        some = np.sort(np.random.default_rng(1).choice(rows, min(rows, 20_000), replace=False))
+        accuracy = np.mean(machine.predict(np.load(path, mmap_mode="r")[some]) == labels[some])
+    print(
+        f"{rows:,} x {features:,} ({size / 2**30:.2f} GiB on disk): {machine.epochs_} epochs in {seconds:.1f} s, "
+        f"{rows * machine.epochs_ / seconds:,.0f} rows a second, {held / 2**30:.2f} GiB more at its highest, "
+        f"accuracy {accuracy:.3f}"
+    )
+
+
+def own_bytes() -> int:
+    """Memory of this process that no file backs (Linux), in bytes: pages of the map come and go as there is room."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("RssAnon"))
+
+
+class Watch(threading.Thread):
+    """Looks at `own_bytes` twenty times a second while it is entered; the most stands in `highest`."""
+
+    def __enter__(self) -> "Watch":
+        self.highest, self.ended = 0, threading.Event()
+        self.start()
+        return self
+
+    def run(self) -> None:
+        while not self.ended.wait(0.05):
+            self.highest = max(self.highest, own_bytes())
+
+    def __exit__(self, *_: object) -> None:
+        self.ended.set()
+        self.join()
+
+
+def main() -> None:
+    """Print the lines."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["fashion", "stream"])
+    parser.add_argument("--data", type=Path, help="folder of Fashion-MNIST's IDX files")
+    parser.add_argument("--rows", type=int, help="2,000 of fashion, 20,000 of stream unless told")
+    parser.add_argument("--test", type=int, default=1000)
+    parser.add_argument("--features", type=int, default=1296)
+    parser.add_argument("--peers", nargs="+", choices=list(PEERS), default=["hog_svm", "textbook"])
+    arguments = parser.parse_args()
+    if arguments.what == "stream":
+        stream(arguments.rows or 20_000, arguments.features)
+        return
+    folder = arguments.data or Path(os.environ.get("TOUCHSTONE_TEST_DATA", ".")) / "fashion_mnist"
+    compare_on_fashion(folder, arguments.rows or 2000, arguments.test, arguments.peers)
+
+
+if __name__ == "__main__":
+    main()
