@@ -75,6 +75,7 @@ def test_two_devices_give_the_weights_of_one(tmp_path, backend):
     assert_same(tmp_path / "several0.npz", tmp_path / "one0.npz")
 
 
+@pytest.mark.thorough  # what it is made of is tested below: meeting, dividing, one weight for several devices
 def test_two_processes_give_the_weights_of_one(tmp_path):
     pytest.importorskip("jax")
     address = f"127.0.0.1:{free_port()}"

@@ -13,10 +13,13 @@ from .data.audit import audit as audit
 from .errors import InputError as InputError
 from .evaluation import Evaluation as Evaluation
 from .evaluation import evaluate as evaluate
+from .fitting import Fitted as Fitted
+from .fitting import train as train
 from .pipeline import show_augmented as show_augmented
 from .runs import read_predictions as read_predictions
 from .training import KerasClassifier as KerasClassifier
 from .training import Recipe as Recipe
+from .training.rates import find_learning_rate as find_learning_rate
 from .tuning import tune as tune
 
 __version__: str

@@ -2,7 +2,9 @@
 
 import os
 import platform
-from importlib.metadata import PackageNotFoundError, version
+import re
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
 from typing import Any
 
 PACKAGES = (
@@ -38,6 +40,32 @@ def device() -> dict[str, Any]:
 def accelerators() -> list[str]:
     """Names of the GPUs and TPUs that Keras' backend sees: "gpu:0", ..."""
     return [name for kind in ("gpu", "tpu") for name in _devices(kind)]
+
+
+def lacking() -> dict[str, list[str]]:
+    """Requirements that are not met, as "name>=1 (0.9 is here)", by the extra that brings them; "" is what all need."""
+    from packaging.requirements import Requirement
+
+    found: dict[str, list[str]] = {}
+    for text in requires("touchstone-vision") or []:
+        wanted, extra = Requirement(text), re.search(r"extra == ['\"]([\w-]+)['\"]", text)
+        name = extra[1] if extra else ""
+        if wanted.marker is not None and not wanted.marker.evaluate({"extra": name}):
+            continue
+        missing = found.setdefault(name, [])
+        try:
+            here = version(wanted.name)
+        except PackageNotFoundError:
+            missing.append(f"{wanted.name}{wanted.specifier}")
+            continue
+        if not wanted.specifier.contains(here, prereleases=True):
+            missing.append(f"{wanted.name}{wanted.specifier} ({here} is here)")
+    return found
+
+
+def unseen_gpu() -> bool:
+    """Whether the machine has an NVIDIA driver, but Keras' backend sees no GPU."""
+    return Path("/proc/driver/nvidia/version").exists() and not accelerators()
 
 
 def _devices(kind: str) -> list[str]:

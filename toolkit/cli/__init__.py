@@ -6,7 +6,7 @@ from typing import NoReturn
 import typer
 from typer.exceptions import TyperException
 
-from toolkit.cli import duel, judge, look, search, train, use  # noqa: F401  # each adds its commands to the application
+from toolkit.cli import doctor, duel, judge, look, search, train, use  # noqa: F401  # each adds its commands to the application
 from toolkit.cli.options import app
 from toolkit.errors import InputError
 

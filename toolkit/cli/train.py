@@ -137,7 +137,8 @@ def _show(result: Any, dataset: Any) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from toolkit.report.curves import write_curves
+    from toolkit.report.curves import write_curves, write_rates
+    from toolkit.runs import read_json
     from toolkit.training.diagnosis import Diagnosis
 
     console = Console()
@@ -151,5 +152,12 @@ def _show(result: Any, dataset: Any) -> None:
     if "history" in result.details:
         write_curves(result.folder, result.name, result.details["history"], result.details["best_epoch"])
         lines.append(str(Diagnosis(**result.details["diagnosis"])))
+    rates = result.folder / "rates.json"
+    if rates.exists():
+        found = read_json(rates)
+        write_rates(result.folder, **found)
+        lines.append(
+            f"Learning rate found and taken: {found['suggestion']:g}; {result.folder / 'rates.svg'} shows how."
+        )
     for line in [*lines, f"Written to {result.folder}"]:
         console.print(line, highlight=False, markup=False)
