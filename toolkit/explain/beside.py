@@ -53,8 +53,9 @@ def keep_explanations(folder: str | Path, classifier: Classifier, images: Images
     """Explain test rows (R,), whose images are uint8 (R, H, W, C), and write them to the contestant's folder, whole."""
     path = Path(folder) / FILE
     partial = path.with_name(f"{FILE}.partial.npz")
+    found: dict[str, Any] = explain_contestant(classifier, images)
     try:
-        np.savez_compressed(partial, rows=np.asarray(rows, np.int64), **explain_contestant(classifier, images))
+        np.savez_compressed(partial, rows=np.asarray(rows, np.int64), **found)
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)

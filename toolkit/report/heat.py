@@ -62,7 +62,7 @@ def drawn(webp: bytes, explanation: Explanation) -> bytes:
     """The explanation of a thumbnail as WebP: heat over the picture, or a picture of its own."""
     if explanation.map.ndim == 3:
         return _encoded(_longest(Image.fromarray(explanation.map), FINE))
-    return overlay(webp, explanation.map.astype(np.float32) / 255)
+    return overlay(webp, explanation.map.astype(np.float32) / np.float32(255))
 
 
 def overlay(webp: bytes, heat: NDArray[np.float32]) -> bytes:

@@ -23,7 +23,7 @@ class Groups:
 
 def calibration_rows(run: Run) -> list[Row]:
     """ECE and what noise makes of it, classwise ECE, the Brier score and its parts; empty where the run has none."""
-    found = []
+    found: list[Row] = []
     for entrant in run.entrants:
         parts = dict(entrant.values.get("calibration") or {})
         errors, brier = dict(parts.get("errors") or {}), dict(parts.get("brier") or {})
@@ -45,7 +45,7 @@ def selective_rows(run: Run) -> tuple[list[float], list[Row]]:
     told = [(entrant, selective_of(entrant)) for entrant in run.entrants]
     told = [(entrant, one) for entrant, one in told if one.get("at_risk")]
     risks = [float(at["risk"]) for at in told[0][1]["at_risk"]] if told else []
-    rows = []
+    rows: list[Row] = []
     for entrant, one in told:
         cells = [(percent(at["coverage"], 0), _sureness(at)) for at in one["at_risk"]]
         rows.append((entrant, [*cells, (fixed(one.get("area")), "")]))
