@@ -61,7 +61,7 @@ def train(
     parts = ["validation"] * bool(len(dataset.validation.labels)) + ["test"] * test
     if not parts:
         raise InputError("Expected validation rows to judge on. Received none; give --validation a share, or --test.")
-    identity = {
+    identity: dict[str, Any] = {
         "schema": SCHEMA,
         "data": {"sha256": dataset.manifest.sha256, "settings": plain(dict(dataset.manifest.settings))},
         "contestants": {name: settings(classifier)},
@@ -129,7 +129,7 @@ def _keep_model(classifier: Classifier, dataset: Dataset, folder: Path) -> list[
     """Write the fitted classifier, or say in a line why that cannot be."""
     from toolkit.artifact import save
 
-    about = {"class_names": dataset.class_names, "manifest": dataset.manifest, "image_shape": dataset.image_shape}
+    about: dict[str, Any] = {"class_names": dataset.class_names, "manifest": dataset.manifest, "image_shape": dataset.image_shape}
     try:
         save(classifier, folder, **about)
     except InputError as error:

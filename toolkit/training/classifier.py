@@ -187,7 +187,7 @@ class KerasClassifier(BaseEstimator):
 
     def restore(self, network: Any, learned: Mapping[str, Any]) -> Self:
         """Become fitted: `network` and `learned` as another classifier of these settings gave them."""
-        vars(self).update(learned, weights_=network.get_weights(), _network=network, _engine=None)
+        self.__dict__.update(learned, weights_=network.get_weights(), _network=network, _engine=None)
         return self
 
     def _build(self, image_shape: tuple[int, int, int], classes: int, fill: bool = True) -> Any:

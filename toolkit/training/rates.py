@@ -14,8 +14,7 @@ from toolkit.errors import InputError
 from toolkit.models import feature_extractor
 from toolkit.progress import bar
 from toolkit.training.classifier import KerasClassifier, Start
-from toolkit.training.features import Features, Forward
-from toolkit.training.frozen import FeatureBatches
+from toolkit.training.features import FeatureBatches, Features, Forward
 from toolkit.training.losses import loss_of
 from toolkit.training.optimizer import optimizer
 
@@ -83,7 +82,9 @@ def find_learning_rate(
     made = optimizer(start.recipe, steps)
     getattr(made, "inner_optimizer", made).learning_rate = Rising(lowest, factor)
     network.compile(made, loss_of(start.recipe), jit_compile=keras.backend.backend() == "jax")
-    rates, losses, average = [], [], 0.0
+    rates: list[float] = []
+    losses: list[float] = []
+    average = 0.0
     with bar(f"{network.name}: learning rate", steps, classifier.verbose) as advance:
         for step in range(steps):
             network.reset_metrics()
