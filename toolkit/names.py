@@ -43,7 +43,7 @@ TUNED = "_tuned"  # between a fine-tuned backbone and its head
 
 CATALOGUE: dict[str, Entry] = {
     "hog_svm": Entry("classical", "histograms of oriented gradients, SVM (Dalal & Triggs 2005)"),
-    "hog_svm_best": Entry("classical", "HOG in cells of an eighth and the picture, as found best for Fashion-MNIST"),
+    "hog_svm_best": Entry("classical", "HOG beside LBP and the picture, as found best for Fashion-MNIST"),
     "lbp_svm": Entry("classical", "histograms of local binary patterns, SVM (Ojala et al. 2002)"),
     "hog_lbp_svm": Entry("classical", "HOG and LBP side by side, SVM"),
     "pixels_svm": Entry("classical", "raw pixels, SVM: what features have to beat"),
