@@ -1,0 +1,145 @@
+"""Files for other runtimes: in those they answer as the classifier does, and what cannot be carried is named."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+from made_models import kernel_machine, linear_machine, network, pictures
+from numpy.testing import assert_allclose
+from PIL import Image
+from sklearn.decomposition import PCA
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from typer.testing import CliRunner
+
+import baselines
+import toolkit
+from baselines import PixelFeatures
+from baselines.graph import graph
+from toolkit.cli.options import app
+from toolkit.errors import InputError
+from toolkit.export import export
+from toolkit.export.formats import NEEDS, SUFFIXES
+
+ROUNDING = 2e-6  # of a probability, float32 against float64
+
+
+@pytest.fixture(scope="module")
+def images():
+    return pictures(24, seed=3)[0]
+
+
+@pytest.fixture(scope="module")
+def models():
+    return {"hog_svm": kernel_machine(), "network": network()}
+
+
+def scaled(classes=3):
+    steps = [PixelFeatures(longest=12), StandardScaler(), PCA(10, whiten=True), LogisticRegression()]
+    return make_pipeline(*steps).fit(*pictures(classes=classes))
+
+
+@pytest.mark.jax
+@pytest.mark.parametrize("make", [kernel_machine, linear_machine, scaled])
+@pytest.mark.parametrize("classes", [2, 3])
+def test_the_graph_answers_as_the_pipeline(make, classes, images):
+    model = make(classes)
+    before = model.predict_proba(images)
+    assert before.max() < 0.999  # else all would be 0 or 1, and nothing compared
+    assert_allclose(graph(model, (24, 24, 1)).predict_on_batch(images), before, atol=ROUNDING)
+
+
+def test_hog_and_lbp_of_colours_are_one_graph():
+    images, labels = pictures(channels=3)
+    model = baselines.hog_lbp_svm(kernel="linear", C=0.001).fit(images, labels)
+    answer = graph(model, (24, 24, 3)).predict_on_batch(images)
+    assert_allclose(answer, model.predict_proba(images), atol=ROUNDING)
+
+
+@pytest.mark.parametrize("format", SUFFIXES)
+@pytest.mark.parametrize("name", ["hog_svm", "network"])
+def test_a_file_answers_as_the_classifier_in_its_own_runtime(models, images, tmp_path, format, name):
+    for module in NEEDS.get(format, ()):
+        pytest.importorskip(module)
+    labels = models[name].predict(images)
+    found = export(models[name], tmp_path / f"model{SUFFIXES[format]}", format, images, labels=labels)
+    assert found.largest_difference < 1e-5
+    assert found.same_labels == found.accuracy == found.accuracy_before == 1
+    assert found.size_bytes > 0
+    assert [path.name for path in tmp_path.iterdir()] == [found.path.name]
+
+
+@pytest.mark.parametrize("precision", ["float16", "int8"])
+def test_fewer_bits_are_smaller_and_say_what_they_cost(models, images, tmp_path, precision):
+    pytest.importorskip("ai_edge_litert")
+    found = export(models["network"], tmp_path / "a.tflite", "litert", images, precision=precision)
+    assert 0 < found.largest_difference < 0.2  # int8: a 256th of each activation's range, five layers deep
+    assert found.same_labels > 0.5
+
+
+@keras.saving.register_keras_serializable("tests")
+class Singular(keras.layers.Layer):
+    """Singular values, which neither format knows."""
+
+    def call(self, values):
+        return ops.svd(values, compute_uv=False)
+
+    def compute_output_shape(self, shape):
+        return (shape[0], min(shape[1:]))
+
+
+def with_singular(image_shape, classes):
+    inputs = keras.Input(image_shape)
+    matrix = keras.layers.Reshape(image_shape[:2])(keras.layers.Rescaling(1 / 255)(inputs))
+    return keras.Model(inputs, keras.layers.Dense(classes)(Singular(name="odd_one")(matrix)))
+
+
+@pytest.mark.parametrize("format", ["onnx", "litert"])
+def test_a_layer_that_cannot_be_carried_is_named(images, tmp_path, format):
+    for module in NEEDS[format]:
+        pytest.importorskip(module)
+    with pytest.raises(InputError, match="'odd_one', a Singular"):
+        export(network(with_singular), tmp_path / f"model{SUFFIXES[format]}", format, images)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_step_that_is_no_layer_is_named(images, tmp_path):
+    model = make_pipeline(PixelFeatures(longest=6), RandomForestClassifier(3)).fit(*pictures())
+    with pytest.raises(InputError, match="RandomForestClassifier"):
+        export(model, tmp_path / "model.onnx", "onnx", images)
+
+
+def test_requests_that_are_refused(models, images, tmp_path):
+    (tmp_path / "there.onnx").write_text("precious")
+    for path, format, precision, words in (
+        ("a.onnx", "onyx", "float32", "Did you mean 'onnx'"),
+        ("a.onnx", "litert", "float32", r"\.tflite"),
+        ("a.onnx", "onnx", "int8", "litert"),
+        ("there.onnx", "onnx", "float32", "free"),
+        ("no/a.onnx", "onnx", "float32", "folder"),
+    ):
+        with pytest.raises(InputError, match=words):
+            export(models["network"], tmp_path / path, format, images, precision=precision)
+    assert (tmp_path / "there.onnx").read_text() == "precious"
+
+
+def test_the_command_checks_on_the_pictures_of_a_folder(models, tmp_path):
+    for place, name in enumerate(("a", "b", "c")):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for number, image in enumerate(pictures(30)[0][place::3]):
+            Image.fromarray(image[..., 0]).save(tmp_path / "data" / name / f"{number}.png")
+    model = toolkit.save(models["network"], tmp_path / "model", class_names=["a", "b", "c"])
+    command = ["export", str(model), "--format", "savedmodel", "--out", str(tmp_path / "out")]
+    done = CliRunner().invoke(app, [*command, "--images", str(tmp_path / "data"), "--json"], catch_exceptions=False)
+    told = json.loads(done.stdout)
+    assert told["images"] == 30
+    assert told["same_labels"] == 1
+    assert (
+        told["accuracy"]
+        == told["accuracy_before"]
+        == pytest.approx(np.mean(models["network"].predict(pictures(30)[0]) == pictures(30)[1]))
+    )
