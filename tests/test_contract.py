@@ -160,7 +160,10 @@ def test_images_too_small_are_refused_before_anything_is_fitted(name):
         build(name, (2, 2, 1))
 
 
-@pytest.mark.parametrize("name", COMPOSED)
+@pytest.mark.parametrize(
+    "name",  # texture's layers take the longest to compile
+    [pytest.param(name, marks=pytest.mark.thorough) if "texture" in name else name for name in COMPOSED],
+)
 def test_features_and_a_head_keep_the_contract_in_short(name):
     images, labels = make_images((16, 20, 3))
     classifier = build(name, images.shape[1:], seed=5)

@@ -15,7 +15,7 @@ from baselines.machines import SquaredHingeSVM
 
 DIGITS = load_digits()
 PIXELS, LABELS = (DIGITS.data / 16).astype(np.float32), DIGITS.target
-IMAGES = np.kron(DIGITS.images[:120] * 15.9375, np.ones((4, 4))).astype(np.uint8)[..., None]
+IMAGES = (DIGITS.images[:300] * 15.9375).astype(np.uint8)[..., None]
 
 
 def objective(machine, features, labels):
@@ -102,21 +102,12 @@ def test_chi2_compares_histograms_and_refuses_what_is_none():
         KernelMap("chi2").fit(-np.ones((2, 2)))
 
 
-@pytest.mark.parametrize(
-    ("build", "settings"),
-    [
-        (hog_svm, {"kernel": "nystroem"}),
-        (hog_svm, {"kernel": "fourier"}),
-        (hog_svm, {"kernel": "chi2"}),
-        (pixels_svm, {"kernel": "linear", "engine": "keras"}),
-        (hog_svm, {"kernel": "auto"}),
-    ],
-    ids=str,
-)
-def test_each_choice_is_a_pipeline_that_learns(build, settings):
-    pipeline = clone(build(**settings)).fit(IMAGES[:90], LABELS[:90])
-    assert np.mean(pipeline.predict(IMAGES[90:]) == LABELS[90:120]) > 0.7
-    np.testing.assert_allclose(pipeline.predict_proba(IMAGES[90:]).sum(axis=1), 1, atol=1e-5)
+@pytest.mark.parametrize("kernel", ["nystroem", "fourier", "chi2", "auto", "linear"])
+def test_each_choice_is_a_pipeline_that_learns(kernel):
+    pipeline = clone(pixels_svm(kernel=kernel, engine="keras" if kernel == "linear" else "sklearn"))
+    pipeline.fit(IMAGES[:200], LABELS[:200])
+    assert np.mean(pipeline.predict(IMAGES[200:]) == LABELS[200:300]) > 0.8
+    np.testing.assert_allclose(pipeline.predict_proba(IMAGES[200:]).sum(axis=1), 1, atol=1e-5)
 
 
 def test_the_kernel_chosen_by_rows_is_said(monkeypatch):
