@@ -5,6 +5,7 @@ move away from the statistics that the frozen weights were trained with.
 """
 
 import dataclasses
+import math
 from typing import Any
 
 import keras
@@ -22,6 +23,7 @@ from toolkit.training.phase import train
 from toolkit.training.recipe import FINE, Recipe
 from toolkit.training.watch import Watch
 
+FEATURES = 1280  # for so many the recipe's learning rate holds in a head; Adam's steps add up over more of them
 HEAD_STEPS = 20  # at once: a step of a head costs less than its call
 
 
@@ -52,7 +54,8 @@ def train_head(
         moving_layers(network, recipe.unfreeze)  # refuses names that no layer has, before the work
     if checkpoint.past(1):
         return Watch(recipe, held, held_labels, lambda done=1, note="": None, phase=1)
-    recipe = dataclasses.replace(recipe, epochs=recipe.frozen_epochs or recipe.epochs)
+    rate = recipe.learning_rate * math.sqrt(FEATURES / network.get_layer("features").output.shape[-1])
+    recipe = dataclasses.replace(recipe, epochs=recipe.frozen_epochs or recipe.epochs, learning_rate=rate)
     with bar(f"{network.name}: features", len(batches.labels) * recipe.passes + len(held_labels), verbose) as advance:
         source = Features(feature_extractor(network), forward or Forward())
         features, targets = source.training(batches, recipe.passes, advance)

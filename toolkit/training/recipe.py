@@ -27,7 +27,7 @@ class Recipe:
     batch_size: int = 64  # or all training rows, where those are fewer
     loss: str = "cross_entropy"  # focal: Lin et al. (2017); margin: what capsules want, Sabour et al. (2017)
     optimizer: str = "adamw"
-    learning_rate: float = 2e-3  # the schedule's peak
+    learning_rate: float = 2e-3  # the schedule's peak; of a frozen head times the root of 1,280 / its features
     momentum: float = 0.9  # of sgd, in Nesterov's form
     schedule: str = "cosine"  # from the peak to zero
     warmup: float = 0.1  # share of all steps over which the rate rises from zero to the peak
