@@ -14,7 +14,11 @@ from toolkit import runs
 NAMES = ("deit_tiny", "mobilenet_v2", "cnn", "hog_svm", "hog_lbp_svm", "lbp_svm")
 DEEP = {"deit_tiny", "mobilenet_v2", "cnn"}
 EPOCHS = 12
-DIAGNOSIS = {"kind": "over-fitting", "words": "The gap grew from epoch 6 on.", "advice": ["Augment.", "Stop sooner."]}
+DIAGNOSIS = {
+    "kind": "over-fitting",
+    "words": "The gap grew from epoch 6 on.",
+    "advice": ["Augment `a < b`.", "Stop sooner."],
+}
 SITES = ("north", "south", "<i>east</i>")
 
 

@@ -212,7 +212,7 @@ def test_the_audit_stands_in_brief(run, tmp_path):
 
 def test_the_diagnosis_stands_beside_the_curves(page):
     assert "Over-fitting. The gap grew from epoch 6 on." in page.visible
-    assert "What to change. Augment." in page.visible
+    assert "What to change, the likeliest first: Augment" in page.visible
 
 
 def test_several_runs_stand_side_by_side(made, run, tmp_path):

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from toolkit.report.figures.calibration import reliability
 from toolkit.report.figures.classes import class_rows, class_scores
@@ -154,14 +154,25 @@ def _learning(run: Run) -> list[dict[str, Any]]:
     return found
 
 
-def _diagnosis(entrant: Entrant) -> list[tuple[str, str]]:
-    """Label and text of what the training's course says, and what to change."""
+def _diagnosis(entrant: Entrant) -> dict[str, Any]:
+    """What the training's course says (`kind` and `words`), and what to change (`advice`); empty where nothing is."""
     says = entrant.values.get("diagnosis") or entrant.details.get("diagnosis") or {}
     says = says if isinstance(says, Mapping) else {"words": says}
-    kind, advice = str(says.get("kind") or ""), says.get("advice") or ()
+    advice = says.get("advice") or ()
     lines = [advice] if isinstance(advice, str) else list(advice)
-    told = [(kind[:1].upper() + kind[1:], says.get("words")), *(("What to change", line) for line in lines)]
-    return [(label, str(text)) for label, text in told if text]
+    kind, words = (str(says.get(key) or "") for key in ("kind", "words"))
+    if not kind and not words:
+        return {}
+    told = [_coded(text[:1].upper() + text[1:]) for text in (words, *map(str, lines))]
+    return {"kind": kind[:1].upper() + kind[1:], "words": told[0], "advice": told[1:]}
+
+
+def _coded(text: str) -> Markup:
+    """Text with what stands between backticks as code."""
+    parts = text.split("`")
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if place % 2 else escape(part) for place, part in enumerate(parts)
+    )
 
 
 def _gallery(run: Run, pictures: Mapping[int, bytes]) -> list[dict[str, Any]]:
