@@ -129,9 +129,9 @@ def _keep_model(classifier: Classifier, dataset: Dataset, folder: Path) -> list[
     """Write the fitted classifier, or say in a line why that cannot be."""
     from toolkit.artifact import save
 
-    about: dict[str, Any] = {"class_names": dataset.class_names, "manifest": dataset.manifest, "image_shape": dataset.image_shape}
+    names, manifest, shape = dataset.class_names, dataset.manifest, dataset.image_shape
     try:
-        save(classifier, folder, **about)
+        save(classifier, folder, class_names=names, manifest=manifest, image_shape=shape)
     except InputError as error:
         return [f"No model is kept: {error}"]
     return []
