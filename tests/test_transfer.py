@@ -14,7 +14,7 @@ from numpy.testing import assert_allclose
 from PIL import Image
 
 from toolkit.errors import InputError
-from toolkit.models import MODELS, check_image_shape, feature_extractor, transfer
+from toolkit.models import MODELS, check_image_shape, feature_extractor, transfer, without_weights
 from toolkit.models.backbones import BACKBONES
 
 DATA = Path(os.environ.get("TOUCHSTONE_TEST_DATA", "nowhere"))
@@ -269,3 +269,31 @@ def test_deit_tiny_takes_keras_hub_s_weights():
     model = transfer("deit_tiny", (224, 224, 3), 1000, weights=path)
     take_head(model, path)
     assert np.mean(model.predict(images, verbose=0).argmax(axis=1) == labels) >= 0.79  # 0.82 seen; 0.796 on 1,000
+
+
+def test_images_a_little_larger_than_the_network_are_cut_not_blurred():
+    vit = transfer("deit_tiny", (36, 34, 3), 2, size=32)
+    assert "resizing" not in {layer.name for layer in vit.layers}
+    images = np.random.default_rng(0).integers(0, 256, (1, 36, 34, 3), dtype=np.uint8)
+    cut = keras.Model(vit.input, vit.get_layer("middle").output).predict_on_batch(images)
+    assert_allclose(cut, images[:, 2:34, 1:33])
+    assert "resizing" in {layer.name for layer in transfer("deit_tiny", (38, 32, 3), 2, size=32).layers}
+
+
+def test_a_pretrained_network_that_leaves_the_choice_sees_square_images_up_to_an_eighth_larger_as_they_are(tmp_path):
+    path = tmp_path / "small.weights.h5"
+    keras.applications.MobileNet(alpha=0.25, weights=None, include_top=False).save_weights(path)
+    seen = {
+        shape: transfer("mobilenet_025", shape, 2, weights=path).get_layer("preprocessing").output.shape[1:3]
+        for shape in ((227, 227, 1), (227, 240, 1), (300, 300, 1), (64, 64, 1))
+    }
+    assert seen == {
+        (227, 227, 1): (227, 227),
+        (227, 240, 1): (224, 224),
+        (300, 300, 1): (224, 224),
+        (64, 64, 1): (224, 224),
+    }
+    again = transfer(
+        "mobilenet_025", (227, 227, 1), 2, **without_weights("mobilenet_025", {"weights": path}, (227, 227, 1))
+    )
+    assert again.get_layer("preprocessing").output.shape[1:3] == (227, 227)
