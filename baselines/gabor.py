@@ -51,7 +51,7 @@ class Gabor(keras.layers.Layer):
 
     def call(self, images: Any) -> Any:
         """Compute the energies; the shape of an image must be known when the graph is built."""
-        cell = grid_cell(*images.shape[1:3], self.grid, "Gabor")
+        cell = grid_cell(images.shape[1], images.shape[2], self.grid, "Gabor")
         levels = grey(ops.cast(images, "float32")) / 255
         found = [self._energies(levels, frequency, cell) for frequency in self.frequencies]
         return ops.reshape(ops.concatenate(found, axis=3), (-1, self._size()))

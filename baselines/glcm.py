@@ -58,7 +58,7 @@ class GLCM(keras.layers.Layer):
 
     def call(self, images: Any) -> Any:
         """Compute the properties; the shape of an image must be known when the graph is built."""
-        cell = glcm_cell(*images.shape[1:3], self.grid, max(self.distances))
+        cell = glcm_cell(images.shape[1], images.shape[2], self.grid, max(self.distances))
         quantised = ops.floor(grey(ops.cast(images, "float32")) * self.levels / 256)
         cells = _cells(ops.clip(quantised, 0, self.levels - 1), self.grid, cell)
         pairs = [_Pairs(cells, offset, self.levels) for offset in offsets(self.distances, self.angles)]

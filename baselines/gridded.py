@@ -27,8 +27,8 @@ class ColourFeatures(TransformerMixin, BaseEstimator):
 
     def fit(self, images: NDArray[np.uint8], labels: Any = None) -> Self:
         """Remember the shape (H, W, C); a ValueError when the grid is finer than the image."""
-        self.image_shape_ = checked_images(images).shape[1:]
-        grid_cell(*self.image_shape_[:2], pair("grid", self.grid), "colour")
+        height, width, _ = self.image_shape_ = checked_images(images).shape[1:]
+        grid_cell(height, width, pair("grid", self.grid), "colour")
         return self
 
     def transform(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -61,8 +61,8 @@ class GLCMFeatures(TransformerMixin, BaseEstimator):
 
     def fit(self, images: NDArray[np.uint8], labels: Any = None) -> Self:
         """Remember the shape (H, W, C); a ValueError when a cell holds no pair of pixels so far apart."""
-        self.image_shape_ = checked_images(images).shape[1:]
-        glcm_cell(*self.image_shape_[:2], pair("grid", self.grid), max(self.distances))
+        height, width, _ = self.image_shape_ = checked_images(images).shape[1:]
+        glcm_cell(height, width, pair("grid", self.grid), max(self.distances))
         return self
 
     def transform(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -91,8 +91,8 @@ class GaborFeatures(TransformerMixin, BaseEstimator):
 
     def fit(self, images: NDArray[np.uint8], labels: Any = None) -> Self:
         """Remember the shape (H, W, C); a ValueError when the grid is finer than the image."""
-        self.image_shape_ = checked_images(images).shape[1:]
-        grid_cell(*self.image_shape_[:2], pair("grid", self.grid), "Gabor")
+        height, width, _ = self.image_shape_ = checked_images(images).shape[1:]
+        grid_cell(height, width, pair("grid", self.grid), "Gabor")
         return self
 
     def transform(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -123,9 +123,9 @@ class OpenCVHOGFeatures(TransformerMixin, BaseEstimator):
 
     def fit(self, images: NDArray[np.uint8], labels: Any = None) -> Self:
         """Remember the shape (H, W, C); a ValueError when not one block fits."""
-        self.image_shape_ = checked_images(images).shape[1:]
+        height, width, _ = self.image_shape_ = checked_images(images).shape[1:]
         block, step = pair("pixels_per_block", self.pixels_per_block), pair("pixels_per_step", self.pixels_per_step)
-        opencv_blocks(*self.image_shape_[:2], block, step)
+        opencv_blocks(height, width, block, step)
         return self
 
     def transform(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -42,7 +42,8 @@ def ladder(image_shape: tuple[int, int, int], weights: Mapping[str, Weights] | N
     """
     from toolkit.models import transfer
 
-    rungs, begun, notes = dict(RUNGS), {}, []
+    rungs, notes = dict(RUNGS), []
+    begun: dict[str, Weights] = {}
     for backbone, origin in (weights or {BACKBONE: "imagenet"}).items():
         try:
             transfer(backbone, image_shape, 2, weights=origin)
