@@ -102,7 +102,7 @@ def test_both_phases_of_a_pretrained_network_go_on(backbone, tmp_path, monkeypat
     for epochs in (1, 3):  # in the head's phase, in the fine-tuning
         with pytest.raises(KeyboardInterrupt):
             classifier(path, recipe, each_epoch=interrupt_after(epochs), **settings).fit(*brightness(40))
-    monkeypatch.setattr("toolkit.training.frozen.computed", None)  # the features are not needed any more
+    monkeypatch.setattr("toolkit.training.features.Features.training", None)  # not needed any more
     assert_same(classifier(path, recipe, **settings).fit(*brightness(40)), whole)
     assert whole.history_["phase"] == [1, 1, 2, 2]
 

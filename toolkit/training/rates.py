@@ -15,6 +15,7 @@ from toolkit.models import feature_extractor
 from toolkit.progress import bar
 from toolkit.training.classifier import KerasClassifier, Start
 from toolkit.training.features import FeatureBatches, Features, Forward
+from toolkit.training.frozen import FEATURES
 from toolkit.training.losses import loss_of
 from toolkit.training.optimizer import optimizer
 
@@ -29,7 +30,7 @@ class RateCurve:
 
     rates: list[float]
     losses: list[float]  # moving average, freed of its bias towards the start
-    suggestion: float  # for `Recipe.learning_rate`, the peak of its schedule
+    suggestion: float  # for `Recipe.learning_rate`, the peak of its schedule, which a head divides by its width's root
 
 
 @keras.saving.register_keras_serializable(package="touchstone")
@@ -99,7 +100,8 @@ def find_learning_rate(
     best = int(np.argmin(losses)) if losses else 0
     if best == 0:
         raise InputError("Expected a loss that falls at some learning rate. It never did; look at images and labels.")
-    return RateCurve(rates, losses, float(f"{rates[best] / BELOW:.2g}"))
+    told = math.sqrt(start.network.get_layer("features").output.shape[-1] / FEATURES) if classifier.pretrained else 1.0
+    return RateCurve(rates, losses, float(f"{rates[best] / BELOW * told:.2g}"))
 
 
 def _trained(classifier: KerasClassifier, start: Start) -> tuple[Any, Callable[[int], tuple[NDArray[Any], ...]]]:
