@@ -12,7 +12,7 @@ def pictures(rows=60, classes=3, side=24, channels=1, seed=0):
     """Noisy pictures, each class around one of its own: uint8 (N, side, side, C) and int64 (N,)."""
     generator = np.random.default_rng(seed)
     labels = np.arange(rows) % classes
-    own = np.random.default_rng(7).integers(90, 160, (classes, side, side, channels))
+    own = np.random.default_rng(7).integers(115, 135, (classes, side, side, channels))
     return np.clip(own[labels] + generator.normal(0, 60, (rows, side, side, channels)), 0, 255).astype(np.uint8), labels
 
 

@@ -75,6 +75,9 @@ def export(
         try:
             with hushed():
                 WRITERS[format](model, partial, precision, images)
+                RUNNERS[format](partial)(
+                    images[:1]
+                )  # tf2onnx writes operations that it does not know, and says nothing
         except Exception as error:  # of converters that share no exception
             culprit = _culprit(model, format, precision, images)
             reason = " ".join(str(error).split())[:300] or type(error).__name__
@@ -176,7 +179,9 @@ def _culprit(model: Any, format: str, precision: str, images: NDArray[np.uint8])
         with tempfile.TemporaryDirectory() as folder, hushed():
             try:
                 alone = keras.Model(inputs, layer(inputs))
-                WRITERS[format](alone, Path(folder) / f"one{SUFFIXES[format]}", precision, random.astype(inputs.dtype))
+                path, values = Path(folder) / f"one{SUFFIXES[format]}", random.astype(inputs.dtype)
+                WRITERS[format](alone, path, precision, values)
+                RUNNERS[format](path)(values)
             except Exception:
                 return f"the layer '{layer.name}', a {type(layer).__name__}"
     return "layers that can be written alone but not together"
