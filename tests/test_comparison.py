@@ -143,3 +143,45 @@ def test_the_same_seed_gives_the_same_numbers(digits):
     for name in ("a", "b"):
         assert first.outcomes[name].evaluation.to_dict() == second.outcomes[name].evaluation.to_dict()
     assert_allclose(first.pairs[0].low, second.pairs[0].low)
+
+
+class Brightness:
+    """Says 1 where an image is bright; knows nothing else."""
+
+    classes_ = np.arange(2)
+
+    def __init__(self, level):
+        self.level = level
+
+    def fit(self, images, labels):
+        return self
+
+    def predict_proba(self, images):
+        bright = images.mean(axis=(1, 2, 3)) > self.level
+        return np.where(bright[:, None], [0.2, 0.8], [0.8, 0.2])
+
+
+def patients(groups):
+    """48 test rows of two classes, four alike of each of 12 patients; `groups` says whose each row is."""
+    labels = np.repeat(np.arange(12) % 2, 4)
+    levels = np.repeat(np.linspace(20, 230, 12).astype(np.uint8), 4)
+    images = np.broadcast_to(levels[:, None, None, None], (48, 4, 4, 1)).copy()
+    names = np.array([f"{row}.png" for row in range(48)])
+    split = toolkit.Split(images, labels, names, {"group": groups, "site": np.array(["a", "b"] * 24)})
+    manifest = toolkit.load("digits").manifest
+    return toolkit.Dataset(split, split.take(slice(0)), split, ("dark", "bright"), manifest)
+
+
+def test_rows_of_one_group_count_once():
+    contestants = {"low": Brightness(60), "high": Brightness(190)}
+    alone = toolkit.compare(contestants, patients(np.array([""] * 48)), show_progress=False)
+    shared = toolkit.compare(contestants, patients(np.repeat(np.arange(12), 4).astype(str)), show_progress=False)
+    assert shared.data["clusters"] == 12
+    assert "clusters" not in alone.data
+    assert "12 groups" in str(shared)
+    for name in contestants:
+        one, other = (run.outcomes[name].evaluation["accuracy"] for run in (alone, shared))
+        assert one.value == other.value
+        assert other.high - other.low > 1.6 * (one.high - one.low)  # the root of 4 alike, nearly
+    assert shared.pairs[0].p >= alone.pairs[0].p
+    assert list(shared.outcomes["low"].to_dict()["by_group"]) == ["group", "site"]

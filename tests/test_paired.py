@@ -26,7 +26,7 @@ from toolkit.evaluation import (
     sampled,
 )
 from toolkit.evaluation.recipes import corrected_t
-from toolkit.evaluation.significance import cochran, holm, mcnemar, smallest_difference, tango
+from toolkit.evaluation.significance import clustered_mcnemar, cochran, holm, mcnemar, smallest_difference, tango
 
 
 def answers(labels, correct):
@@ -131,6 +131,11 @@ def test_a_lead_within_few_clusters_proves_little():
     pair = compare_pair(*arrays, design=sampled(clusters=patients))
     assert pair.verdict == "cannot tell"
     assert pair.low < 0 < pair.high
+
+
+@pytest.mark.parametrize(("leads", "p"), [([4, 1, 2, 3, 1], 2 / 32), ([3, -1, 1], 6 / 8), ([0, 0], 1), ([5, 0], 1)])
+def test_few_clusters_are_counted_exactly(leads, p):
+    assert clustered_mcnemar(np.array(leads, float)) == pytest.approx(p)
 
 
 def test_all_pairs_are_adjusted_together():

@@ -152,7 +152,10 @@ def _pair(a: str, b: str, correct_a: NDArray[np.bool_], correct_b: NDArray[np.bo
     if settings.design.cluster is not None:
         leads = np.bincount(settings.design.cluster, lead).astype(np.float64)
         p = mid_p = clustered_mcnemar(leads)
-        smallest = float(norm.ppf(1 - level / 2)) * math.sqrt(float(np.sum(leads**2))) / rows
+        told = np.count_nonzero(leads)  # with too few clusters in dispute not even all on one side would do
+        enough = told == 0 or 2 * 0.5 ** int(told) <= level
+        spread = math.sqrt(float(np.sum(leads**2))) / rows
+        smallest = float(norm.ppf(1 - level / 2)) * spread if enough else math.inf
     return Pair(
         a=a,
         b=b,
