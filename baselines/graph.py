@@ -4,12 +4,11 @@ Every step becomes layers that compute in float32 what the step computes in NumP
 """
 
 from collections.abc import Callable
-from itertools import combinations
 from typing import Any
 
 import keras
 import numpy as np
-from keras import layers, ops
+from keras import layers
 from numpy.typing import NDArray
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.decomposition import PCA
@@ -18,85 +17,19 @@ from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import LinearSVC
 
+from baselines.colour import ColourHistogram
+from baselines.decisions import Duels, Kernel, Root
 from baselines.features import HOGFeatures, LBPFeatures, PixelFeatures
+from baselines.gabor import Gabor
+from baselines.glcm import GLCM, QUARTERS
+from baselines.gridded import ColourFeatures, GaborFeatures, GLCMFeatures, OpenCVHOGFeatures
+from baselines.heads import UnitScale
+from baselines.hinge import MinibatchSVM
 from baselines.hog import HOG
+from baselines.hog_opencv import OpenCVHOG
 from baselines.lbp import LBP
 from baselines.machines import STEEPNESS, Calibrated, PairwiseSVM, SquaredHingeSVM
-
-
-@keras.saving.register_keras_serializable(package="baselines")
-class Root(layers.Layer):
-    """Square roots, times `scale`: float32 (B, ...) -> (B, ...)."""
-
-    def __init__(self, scale: float = 1.0, **kwargs: Any) -> None:
-        super().__init__(**{"dtype": "float32", **kwargs})
-        self.scale = scale
-
-    def call(self, values: Any) -> Any:
-        """Roots."""
-        return ops.sqrt(values) * self.scale
-
-    def compute_output_shape(self, shape: tuple[Any, ...]) -> tuple[Any, ...]:
-        """As it came."""
-        return shape
-
-    def get_config(self) -> dict[str, Any]:
-        """What __init__ takes."""
-        return {**super().get_config(), "scale": self.scale}
-
-
-@keras.saving.register_keras_serializable(package="baselines")
-class Kernel(layers.Layer):
-    """Decision values of RBF machines that share their support vectors: float32 (B, D) -> (B, machines)."""
-
-    def __init__(self, vectors: int, machines: int, gamma: float, **kwargs: Any) -> None:
-        super().__init__(**{"dtype": "float32", **kwargs})
-        self.vectors, self.machines, self.gamma = vectors, machines, gamma
-
-    def build(self, shape: tuple[Any, ...]) -> None:
-        """Support vectors as columns (D, S), their squared lengths (S,), coefficients (S, machines), intercepts."""
-        self.columns = self.add_weight(name="vectors", shape=(shape[1], self.vectors), trainable=False)
-        self.squares = self.add_weight(name="squares", shape=(self.vectors,), trainable=False)
-        self.dual = self.add_weight(name="dual", shape=(self.vectors, self.machines), trainable=False)
-        self.intercept = self.add_weight(name="intercept", shape=(self.machines,), trainable=False)
-
-    def call(self, features: Any) -> Any:
-        """exp(-gamma |a - b|^2), weighed and summed; rounding below a distance of 0 is cut off."""
-        lengths = ops.sum(features * features, axis=1, keepdims=True)
-        distances = ops.maximum(lengths + self.squares - 2.0 * ops.matmul(features, self.columns), 0.0)
-        return ops.matmul(ops.exp(-self.gamma * distances), self.dual) + self.intercept
-
-    def compute_output_shape(self, shape: tuple[Any, ...]) -> tuple[Any, int]:
-        """(B, D) -> (B, machines)."""
-        return shape[0], self.machines
-
-    def get_config(self) -> dict[str, Any]:
-        """What __init__ takes."""
-        return {**super().get_config(), "vectors": self.vectors, "machines": self.machines, "gamma": self.gamma}
-
-
-@keras.saving.register_keras_serializable(package="baselines")
-class Duels(layers.Layer):
-    """Each pair's decision value, positive for its second -> for each class the logarithm of its chance to win all."""
-
-    def __init__(self, classes: int, steepness: float = STEEPNESS, **kwargs: Any) -> None:
-        super().__init__(**{"dtype": "float32", **kwargs})
-        self.classes, self.steepness = classes, steepness
-
-    def call(self, values: Any) -> Any:
-        """float32 (B, K (K - 1) / 2) -> (B, K), as `PairwiseSVM.decision_function`."""
-        pairs = np.array(list(combinations(range(self.classes), 2)))
-        first, second = np.eye(self.classes, dtype=np.float32)[pairs].transpose(1, 0, 2)  # each (pairs, K)
-        lost = ops.matmul(ops.softplus(self.steepness * values), ops.convert_to_tensor(first))
-        return -lost - ops.matmul(ops.softplus(-self.steepness * values), ops.convert_to_tensor(second))
-
-    def compute_output_shape(self, shape: tuple[Any, ...]) -> tuple[Any, int]:
-        """(B, pairs) -> (B, K)."""
-        return shape[0], self.classes
-
-    def get_config(self) -> dict[str, Any]:
-        """What __init__ takes."""
-        return {**super().get_config(), "classes": self.classes, "steepness": self.steepness}
+from baselines.svm import ChosenByRows
 
 
 def graph(pipeline: Any, image_shape: tuple[int, int, int]) -> keras.Model:
@@ -149,6 +82,23 @@ def _lbp(step: LBPFeatures, tensor: Any) -> Any:
     return LBP(step.P, step.R, step.method, step.grid)(tensor)
 
 
+def _colour(step: ColourFeatures, tensor: Any) -> Any:
+    return ColourHistogram(step.space, step.bins, step.grid, step.joint)(tensor)
+
+
+def _glcm(step: GLCMFeatures, tensor: Any) -> Any:
+    return GLCM(step.distances, QUARTERS, step.levels, step.properties, step.grid)(tensor)
+
+
+def _gabor(step: GaborFeatures, tensor: Any) -> Any:
+    return Gabor(step.frequencies, step.orientations, step.bandwidth, step.grid)(tensor)
+
+
+def _opencv(step: OpenCVHOGFeatures, tensor: Any) -> Any:
+    sizes = (step.pixels_per_cell, step.pixels_per_block, step.pixels_per_step)
+    return OpenCVHOG(*sizes, step.bins, step.gamma_correction)(tensor)
+
+
 def _pixels(step: PixelFeatures, tensor: Any) -> Any:
     factor = step.factor_
     height, width = step.image_shape_[:2]
@@ -174,12 +124,16 @@ def _scaler(step: StandardScaler, tensor: Any) -> Any:
     return layers.Rescaling(scale.tolist(), offset.tolist())(tensor)
 
 
+def _unit(step: UnitScale, tensor: Any) -> Any:
+    return layers.Rescaling(1 / step.scale_, (-step.mean_ / step.scale_).tolist())(tensor)
+
+
 def _components(step: PCA, tensor: Any) -> Any:
     columns = step.components_.T / (np.sqrt(step.explained_variance_) if step.whiten else 1.0)
     return _affine(tensor, columns, -step.mean_ @ columns)
 
 
-def _calibrated(step: Calibrated, tensor: Any) -> Any:
+def _machine(step: Calibrated | ChosenByRows, tensor: Any) -> Any:
     return applied(step.machine_, tensor)
 
 
@@ -196,7 +150,7 @@ def _logistic(step: LogisticRegression, tensor: Any) -> Any:
 
 def _decision(machine: Any, tensor: Any) -> Any:
     """Decision values, (B, K), or (B, 1) for two classes."""
-    if isinstance(machine, SquaredHingeSVM | LinearSVC | LogisticRegression):
+    if isinstance(machine, SquaredHingeSVM | MinibatchSVM | LinearSVC | LogisticRegression):
         return _affine(tensor, machine.coef_.T, machine.intercept_)
     if isinstance(machine, PairwiseSVM):
         vectors = machine.support_vectors_
@@ -204,9 +158,9 @@ def _decision(machine: Any, tensor: Any) -> Any:
         values = kernel(tensor)
         squares = np.sum(vectors.astype(np.float64) ** 2, axis=1)
         kernel.set_weights([vectors.T, squares, machine.dual_coef_, machine.intercept_])
-        return values if len(machine.classes_) == 2 else Duels(len(machine.classes_))(values)
+        return values if len(machine.classes_) == 2 else Duels(len(machine.classes_), STEEPNESS)(values)
     raise ValueError(
-        "Expected SquaredHingeSVM, PairwiseSVM, LinearSVC or LogisticRegression as the machine. "
+        "Expected SquaredHingeSVM, MinibatchSVM, PairwiseSVM, LinearSVC or LogisticRegression as the machine. "
         f"Received: {type(machine).__name__}."
     )
 
@@ -231,10 +185,16 @@ STEPS: dict[type, Callable[[Any, Any], Any]] = {
     HOGFeatures: _hog,
     LBPFeatures: _lbp,
     PixelFeatures: _pixels,
+    ColourFeatures: _colour,
+    GLCMFeatures: _glcm,
+    GaborFeatures: _gabor,
+    OpenCVHOGFeatures: _opencv,
+    UnitScale: _unit,
     FunctionTransformer: _function,
     StandardScaler: _scaler,
     PCA: _components,
-    Calibrated: _calibrated,
+    Calibrated: _machine,
+    ChosenByRows: _machine,
     CalibratedClassifierCV: _temperature,
     LogisticRegression: _logistic,
 }
