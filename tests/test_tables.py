@@ -48,6 +48,7 @@ def test_splits_groups_and_boxes(root: Path) -> None:
     text = rows(
         split=["train"] * 6 + ["val"] * 3 + ["TEST"] * 3,
         group=["a", "b", ""] * 4,
+        camera=["old", "new", "old"] * 4,
         **{
             name: [str(row + number) for row in range(12)]
             for number, name in enumerate(("xmin", "ymin", "xmax", "ymax"))
@@ -56,6 +57,8 @@ def test_splits_groups_and_boxes(root: Path) -> None:
     dataset = loaded(root, text)
     assert dataset.manifest.sizes == {"train": 6, "validation": 3, "test": 3}
     assert dataset.test.columns["group"].tolist() == ["a", "b", ""]
+    assert dataset.test.columns["camera"].tolist() == ["old", "new", "old"]  # any other column, to judge by
+    assert set(dataset.test.columns) == {"group", "camera", "box"}
     np.testing.assert_array_equal(
         dataset.test.columns["box"], [[row + side for side in range(4)] for row in range(9, 12)]
     )
