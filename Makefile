@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+WORKERS ?= -n 2 --dist worksteal
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c .ci/constraints.txt
 
 .PHONY: compare test test-all test-jax check bench notebooks clean
@@ -10,13 +11,13 @@ compare: $(VENV)/.installed  ## the main job: the duel on scikit-learn's digits
 	$(BIN)/touchstone compare digits hog_svm lbp_svm cnn --out runs/digits
 
 test: $(VENV)/.installed-dev  ## the tests, on the default backend
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(WORKERS)
 
 test-all: $(VENV)/.installed-dev  ## those too that take minutes for little news
-	$(BIN)/python -m pytest -m ""
+	$(BIN)/python -m pytest $(WORKERS) -m ""
 
 test-jax: $(VENV)/.installed-jax  ## the tests marked for it, on the JAX backend
-	KERAS_BACKEND=jax $(BIN)/python -m pytest -m "jax and not thorough"
+	KERAS_BACKEND=jax $(BIN)/python -m pytest $(WORKERS) -m "jax and not thorough"
 
 check: $(VENV)/.installed-dev  ## style and types
 	$(BIN)/ruff check .
