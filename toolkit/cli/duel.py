@@ -1,5 +1,6 @@
 """The commands of the duel: list, compare."""
 
+import json
 import shlex
 import sys
 from collections.abc import Iterable, Mapping
@@ -209,9 +210,10 @@ def _tuned(
     from toolkit.catalogue import space
     from toolkit.progress import bar
     from toolkit.tuning import Settings, tune_all
+    from toolkit.tuning.spaces import shorter
     from toolkit.tuning.together import account
 
-    shape = dataset.image_shape
+    shape, recipe = dataset.image_shape, shorter(recipe, len(dataset.train))
     spaces = {
         name: space(name, shape, seed=seed, recipe=recipe, weights=begun.get(name, "imagenet")) for name in chosen
     }
@@ -222,7 +224,7 @@ def _tuned(
             out=folder,
             trials=budget.trials,
             seconds=budget.seconds,
-            settings=Settings(seed=seed),
+            settings=Settings(seed=seed, about={"recipe": json.loads(recipe.to_json())}),
             workers=workers,
             watch=lambda name, book: advance(0, note=f"{name}, trial {len(book)}"),
         )

@@ -1,6 +1,8 @@
 """The command that tunes one contestant."""
 
+import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -64,6 +66,7 @@ def tune(
     from toolkit.tuning import Budget, Settings, rays
     from toolkit.tuning import tune as search
     from toolkit.tuning.settings import fixed_values, ranges
+    from toolkit.tuning.spaces import shorter
 
     own_modules()
     if ":" not in name:
@@ -79,6 +82,8 @@ def tune(
 
     dataset = load(data, image_size, seed=seed, validation=validation, test=test)
     wake_keras()
+    recipe = shorter(recipe, len(dataset.train))
+    settings = replace(settings, about={"recipe": json.loads(recipe.to_json()), "weights": str(begun)})
     function = space(name, dataset.image_shape, seed=seed, recipe=recipe, weights=begun)
     console = Console()
     if role == "worker":

@@ -115,6 +115,7 @@ def prepared(space: Space, dataset: Dataset, settings: Settings, name: str | Non
         "data": {"sha256": dataset.manifest.sha256, "source": dataset.manifest.source},
         "image_shape": list(dataset.image_shape),
         "space": description(parameters),
+        **({"about": dict(settings.about)} if settings.about else {}),
     }
     digest = hashlib.sha256(json.dumps(head, sort_keys=True).encode()).hexdigest()
     return Job(space, parameters, rows, settings.seed, digest), head

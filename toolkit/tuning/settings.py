@@ -51,6 +51,7 @@ class Settings:
     first: int | None = None  # trials before the first suggestion; None: one a parameter, from 4 to 10
     fixed: Mapping[str, Any] = field(default_factory=dict)  # hyper-parameters not to be varied
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)  # narrower than the space's
+    about: Mapping[str, Any] = field(default_factory=dict)  # what else makes the search this one: a recipe; JSON values
 
     def __post_init__(self) -> None:
         check_objective(self.objective)

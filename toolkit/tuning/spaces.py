@@ -4,6 +4,7 @@
 of the recipe, an option of the network, or a parameter of the pipeline.
 """
 
+import dataclasses
 import importlib
 from collections.abc import Callable
 from typing import Any
@@ -20,11 +21,11 @@ RESIDUAL: dict[str, Any] = {"dropout": DROPOUT, "depth": DEPTH, "activation": AC
 TRANSFORMER = {"blocks": (6, 12, 12), "dropout": DROPOUT, "depth": DEPTH}
 OPTIONS: dict[str, dict[str, Any]] = {
     "cnn": {
-        "width": (16, 64, 32), "widest": (64, 384, 256), "convolutions": (1, 3, 2), "dropout": (0.0, 0.6, 0.2),
+        "width": (16, 48, 32), "widest": (64, 384, 256), "convolutions": (1, 3, 2), "dropout": (0.0, 0.6, 0.2),
         "activation": ACTIVATIONS,
     },
     **{
-        name: {"width": (8, 32, 16), "blocks": (2, max(5, blocks + 1), blocks), **RESIDUAL}
+        name: {"width": (8, 24, 16), "blocks": (2, blocks + 1, blocks), **RESIDUAL}
         for name, blocks in {
             "resnet20": 3, "resnet32": 5, "resnet56": 9, "resnet20_se": 3, "resnet20_cbam": 3,
         }.items()
@@ -57,6 +58,17 @@ def recipe(hp: Any, pretrained: bool = False) -> Values:
         "label_smoothing": hp.Float("label_smoothing", 0.0, 0.2, default=0.0),
         "augment": hp.Choice("augment", list(AUGMENTS), default="light"),
     }
+
+
+def shorter(recipe: Any, rows: int) -> Any:
+    """The recipe for trials on so many rows: where it leaves the epochs open, a third of them, but 8 or more.
+
+    What is chosen is trained in full afterwards. Rates and sizes keep their order on a shorter schedule mostly, not
+    always; a recipe that names its epochs is left as it is.
+    """
+    if recipe.epochs is not None:
+        return recipe
+    return dataclasses.replace(recipe, epochs=max(8, round(recipe.for_rows(rows).epochs / 3)))
 
 
 def options(hp: Any, network: str, pretrained: bool = False) -> Values:
