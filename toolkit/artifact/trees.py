@@ -15,7 +15,7 @@ from toolkit.errors import InputError
 
 def check_trees(part: Any, path: Path) -> None:
     """Refuse the trees of a scikit-learn estimator whose nodes point where no node or no feature is."""
-    tree = getattr(part, "tree_", None)
+    tree: Any = getattr(part, "tree_", None)
     for inner in np.ravel(np.asarray(getattr(part, "estimators_", ()), object)):
         own = getattr(getattr(inner, "tree_", None), "n_features", 0)
         if own > getattr(part, "n_features_in_", own):  # the forest checks a row's length, its trees do not
