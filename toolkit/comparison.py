@@ -271,7 +271,8 @@ def _keeping(
 
     def keep(folder: Path) -> None:
         right = predictions.probabilities.argmax(axis=1) == predictions.labels
-        about = {"class_names": dataset.class_names, "manifest": dataset.manifest, "image_shape": dataset.image_shape}
+        about: dict[str, Any] = {"class_names": dataset.class_names, "manifest": dataset.manifest}
+        about["image_shape"] = dataset.image_shape
         metrics = {"test_accuracy": float(right.mean()), "test_rows": len(right)}
         try:
             save(classifier, folder / "model", **about, metrics=metrics)

@@ -52,7 +52,7 @@ def bar(
     widgets = console.is_jupyter and find_spec("ipywidgets") is not None  # without them rich warns and draws nothing
     visible = show and (console.is_terminal or widgets)
     with Progress(*columns, console=console, transient=True, disable=not visible) as progress:
-        task = progress.add_task(description, total=total, completed=done, note="")
+        task = progress.add_task(description, total=total, completed=int(done), note="")
 
         def advance(done: float = 1, note: str = "") -> None:
             progress.update(task, advance=done, note=note or progress.tasks[0].fields["note"])

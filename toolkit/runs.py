@@ -135,15 +135,15 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
     partial = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.partial")
     try:
         with partial.open("wb") as file:
-            np.savez_compressed(
-                file,
-                labels=predictions.labels,
-                probabilities=predictions.probabilities,
-                names=predictions.names,
-                class_names=np.array(predictions.class_names, dtype=np.str_),
-                manifest=np.array(predictions.manifest),
+            arrays: dict[str, Any] = {
+                "labels": predictions.labels,
+                "probabilities": predictions.probabilities,
+                "names": predictions.names,
+                "class_names": np.array(predictions.class_names, dtype=np.str_),
+                "manifest": np.array(predictions.manifest),
                 **_columns_as_arrays(predictions.columns),
-            )
+            }
+            np.savez_compressed(file, **arrays)
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)

@@ -78,7 +78,7 @@ def _train_again(
 ) -> None:
     """Train a head from its beginning on all rows, those held back too, to the schedule's end; it writes no history.
 
-    A best epoch that a few dozen rows chose ends a linear layer too soon: over flowers5's folds it cost two points.
+    A few dozen rows held back are too few to say where a linear layer should end, and better spent on learning.
     """
     batches, passes = before.batches, len(before.features)
     labels = np.concatenate([batches.labels, held_labels])
