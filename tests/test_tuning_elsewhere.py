@@ -176,8 +176,8 @@ def test_a_ray_cluster_runs_the_same_duel():
     told = {"keep_models": False, "resamples": 100, "show_progress": False}
     there = compare(contestants, pretend_data(), **told, elsewhere=partial(run_all, "local", lambda name: False))
     here = compare(contestants, pretend_data(), **told)
-    assert {name: one.evaluation for name, one in there.outcomes.items()} == {
-        name: one.evaluation for name, one in here.outcomes.items()
+    assert {name: one.evaluation.to_dict() for name, one in there.outcomes.items()} == {
+        name: one.evaluation.to_dict() for name, one in here.outcomes.items()
     }
 
 
