@@ -11,7 +11,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 import toolkit
-from toolkit.comparison import settings
+from toolkit.contestant import settings
 
 
 def flatten(images):

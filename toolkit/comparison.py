@@ -2,7 +2,6 @@
 
 import dataclasses
 import io
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -12,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit import cost, runs
+from toolkit import runs
 from toolkit.artifact import save
 from toolkit.classifier import Classifier
-from toolkit.data import Dataset, Split
+from toolkit.contestant import Contended, contend, plain, settings
+from toolkit.data import Dataset
 from toolkit.environment import device, versions
 from toolkit.errors import InputError
 from toolkit.evaluation import Design, Evaluation, Pair, compare_pairs, details, evaluate, groups, sampled
@@ -24,7 +24,6 @@ from toolkit.progress import Advance, bar
 if TYPE_CHECKING:
     from rich.table import Table
 
-Contended = tuple[Classifier, runs.Predictions, dict[str, Any]]  # fitted, its answers, its costs
 Task = Callable[[Dataset], Contended]
 Elsewhere = Callable[[Mapping[str, Task], Dataset], Iterator[tuple[str, Contended]]]  # results as they come
 SCHEMA = 1  # of comparison.json; grows when a reader would have to change
@@ -230,7 +229,7 @@ def compare(
 
     stored = {name: runs.read_contestant(folder, folders[name]) if folder is not None else None for name in contestants}
     finished = {name: known for name, known in stored.items() if known is not None}
-    tasks = {name: partial(_contend, name, one) for name, one in contestants.items() if name not in finished}
+    tasks = {name: partial(contend, name, one) for name, one in contestants.items() if name not in finished}
     with bar("Duel", total=len(contestants), show=show_progress) as advance:
         advance(len(finished))
         for name, (fitted, predictions, costs) in (elsewhere or partial(_in_turn, advance))(tasks, dataset):
@@ -303,94 +302,3 @@ def _in_turn(advance: Advance, tasks: Mapping[str, Task], dataset: Dataset) -> I
     for name, task in tasks.items():
         advance(0, note=name)
         yield name, task(dataset)
-
-
-def _contend(name: str, classifier: Classifier, dataset: Dataset) -> Contended:
-    """Fit one contestant and let it answer for the test rows; a refusal (ValueError) names the contestant."""
-    learn, test = dataset.fitting, dataset.test
-    try:
-        _, fit_seconds = cost.timed(lambda: classifier.fit(learn.images, learn.labels))
-        classifier.predict_proba(test.images[:64])  # warm-up: compilation is not the price of an image
-        answer, predict_seconds = cost.timed(lambda: classifier.predict_proba(test.images))
-    except ValueError as error:
-        raise InputError(f"Contestant '{name}' refuses these images: {error}") from error
-    predictions = predictions_of(name, classifier, np.asarray(answer), test, dataset)
-    costs = {
-        "fit_seconds": fit_seconds,
-        "predict_seconds_per_image": predict_seconds / max(len(test.labels), 1),
-        "size_bytes": cost.size_bytes(classifier),
-        "cost": cost.measure(classifier, test.images).to_dict(),
-        **learning_of(classifier),
-    }
-    return classifier, predictions, costs
-
-
-def predictions_of(
-    name: str, classifier: Any, answer: NDArray[Any], split: Split, dataset: Dataset
-) -> runs.Predictions:
-    """What `classifier.predict_proba` answered for the rows of a split (N, K as it knows them), as it is kept."""
-    return runs.Predictions(
-        labels=split.labels,
-        probabilities=_columns(name, classifier, answer, len(dataset.class_names)),
-        names=np.asarray(split.names, dtype=np.str_),
-        class_names=tuple(dataset.class_names),
-        manifest=dataset.manifest.sha256,
-        columns={column: values for column, values in split.columns.items() if values.ndim == 1},
-    )
-
-
-def learning_of(classifier: Any) -> dict[str, Any]:
-    """How it learned, of those that say so: `history_`, a value an epoch (NaN becomes None), `best_epoch_`, and
-    `diagnosis`, what those say.
-    """
-    history = getattr(classifier, "history_", None)
-    if not isinstance(history, Mapping):
-        return {}
-    values = {
-        str(name): [float(value) if np.isfinite(value) else None for value in column]
-        for name, column in history.items()
-    }
-    best = getattr(classifier, "best_epoch_", None)
-    told: dict[str, Any] = {"history": values, "best_epoch": None if best is None else int(best)}
-    diagnosis = getattr(classifier, "diagnosis", None)
-    return told if diagnosis is None else {**told, "diagnosis": diagnosis.to_dict()}
-
-
-def _columns(name: str, classifier: Any, answer: NDArray[Any], classes: int) -> NDArray[np.float32]:
-    """Put the columns, which follow `classes_`, in their places among all K; a class never seen in fit gets 0."""
-    seen = np.asarray(getattr(classifier, "classes_", np.arange(classes)))
-    if answer.ndim != 2 or answer.shape[1] != len(seen) or not np.isin(seen, np.arange(classes)).all():
-        raise InputError(
-            f"Expected '{name}' to answer with (N, {len(seen)}), a column for each class. Received: {answer.shape}."
-        )
-    probabilities = np.zeros((len(answer), classes), np.float32)
-    probabilities[:, seen.astype(int)] = answer
-    return probabilities
-
-
-def settings(classifier: Any) -> dict[str, Any]:
-    """What a contestant was told, as plain values: a dataclass's fields, scikit-learn's parameters, else its repr."""
-    if dataclasses.is_dataclass(classifier) and not isinstance(classifier, type):
-        told: dict[str, Any] = {
-            field.name: getattr(classifier, field.name)
-            for field in dataclasses.fields(classifier)
-            if field.init and not field.name.endswith("_")
-        }
-    elif hasattr(classifier, "get_params"):
-        told = {key: value for key, value in classifier.get_params().items() if not hasattr(value, "get_params")}
-    else:
-        told = {"repr": classifier}
-    return {"type": type(classifier).__name__, **{key: plain(value) for key, value in sorted(told.items())}}
-
-
-def plain(value: Any) -> Any:
-    """A setting as JSON holds it; what has no such form, by its repr."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
-    if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    return re.sub(r" at 0x[0-9a-f]+", "", repr(value))  # an address would make every process another run

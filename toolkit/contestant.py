@@ -1,0 +1,107 @@
+"""One contestant of a duel: fitted, asked, its costs measured, its settings as plain values. It judges nothing."""
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolkit import cost, runs
+from toolkit.classifier import Classifier
+from toolkit.data import Dataset, Split
+from toolkit.errors import InputError
+
+Contended = tuple[Classifier, runs.Predictions, dict[str, Any]]  # fitted, its answers, its costs
+
+
+def contend(name: str, classifier: Classifier, dataset: Dataset) -> Contended:
+    """Fit one contestant and let it answer for the test rows; a refusal (ValueError) names the contestant."""
+    learn, test = dataset.fitting, dataset.test
+    try:
+        _, fit_seconds = cost.timed(lambda: classifier.fit(learn.images, learn.labels))
+        classifier.predict_proba(test.images[:64])  # warm-up: compilation is not the price of an image
+        answer, predict_seconds = cost.timed(lambda: classifier.predict_proba(test.images))
+    except ValueError as error:
+        raise InputError(f"Contestant '{name}' refuses these images: {error}") from error
+    predictions = predictions_of(name, classifier, np.asarray(answer), test, dataset)
+    costs = {
+        "fit_seconds": fit_seconds,
+        "predict_seconds_per_image": predict_seconds / max(len(test.labels), 1),
+        "size_bytes": cost.size_bytes(classifier),
+        "cost": cost.measure(classifier, test.images).to_dict(),
+        **learning_of(classifier),
+    }
+    return classifier, predictions, costs
+
+
+def predictions_of(
+    name: str, classifier: Any, answer: NDArray[Any], split: Split, dataset: Dataset
+) -> runs.Predictions:
+    """What `classifier.predict_proba` answered for the rows of a split (N, K as it knows them), as it is kept."""
+    return runs.Predictions(
+        labels=split.labels,
+        probabilities=_columns(name, classifier, answer, len(dataset.class_names)),
+        names=np.asarray(split.names, dtype=np.str_),
+        class_names=tuple(dataset.class_names),
+        manifest=dataset.manifest.sha256,
+        columns={column: values for column, values in split.columns.items() if values.ndim == 1},
+    )
+
+
+def learning_of(classifier: Any) -> dict[str, Any]:
+    """How it learned, of those that say so: `history_`, a value an epoch (NaN becomes None), `best_epoch_`, and
+    `diagnosis`, what those say.
+    """
+    history = getattr(classifier, "history_", None)
+    if not isinstance(history, Mapping):
+        return {}
+    values = {
+        str(name): [float(value) if np.isfinite(value) else None for value in column]
+        for name, column in history.items()
+    }
+    best = getattr(classifier, "best_epoch_", None)
+    told: dict[str, Any] = {"history": values, "best_epoch": None if best is None else int(best)}
+    diagnosis = getattr(classifier, "diagnosis", None)
+    return told if diagnosis is None else {**told, "diagnosis": diagnosis.to_dict()}
+
+
+def _columns(name: str, classifier: Any, answer: NDArray[Any], classes: int) -> NDArray[np.float32]:
+    """Put the columns, which follow `classes_`, in their places among all K; a class never seen in fit gets 0."""
+    seen = np.asarray(getattr(classifier, "classes_", np.arange(classes)))
+    if answer.ndim != 2 or answer.shape[1] != len(seen) or not np.isin(seen, np.arange(classes)).all():
+        raise InputError(
+            f"Expected '{name}' to answer with (N, {len(seen)}), a column for each class. Received: {answer.shape}."
+        )
+    probabilities = np.zeros((len(answer), classes), np.float32)
+    probabilities[:, seen.astype(int)] = answer
+    return probabilities
+
+
+def settings(classifier: Any) -> dict[str, Any]:
+    """What a contestant was told, as plain values: a dataclass's fields, scikit-learn's parameters, else its repr."""
+    if dataclasses.is_dataclass(classifier) and not isinstance(classifier, type):
+        told: dict[str, Any] = {
+            field.name: getattr(classifier, field.name)
+            for field in dataclasses.fields(classifier)
+            if field.init and not field.name.endswith("_")
+        }
+    elif hasattr(classifier, "get_params"):
+        told = {key: value for key, value in classifier.get_params().items() if not hasattr(value, "get_params")}
+    else:
+        told = {"repr": classifier}
+    return {"type": type(classifier).__name__, **{key: plain(value) for key, value in sorted(told.items())}}
+
+
+def plain(value: Any) -> Any:
+    """A setting as JSON holds it; what has no such form, by its repr."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    return re.sub(r" at 0x[0-9a-f]+", "", repr(value))  # an address would make every process another run
