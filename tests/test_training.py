@@ -167,6 +167,21 @@ def test_every_epoch_takes_its_own_batches_once(monkeypatch):
     )  # Keras looks at the first ones to build itself
 
 
+@pytest.mark.jax
+def test_an_accelerator_varies_images_by_the_same_plans(monkeypatch):
+    images, labels = brightness(side=16)
+    policy = Policy(flip_horizontal=0.5, rotation=10, contrast=0.2, erasing=0.5, mixup=0.2)
+    recipe = Recipe(epochs=3, batch_size=16, augment=policy, learning_rate=1e-3)
+    here = classifier(recipe).fit(images, labels)
+    monkeypatch.setattr("toolkit.training.classifier.accelerators", lambda: ["gpu:0"])
+    there = classifier(recipe).fit(images, labels)
+    for name in ("loss", "holdout_loss"):  # pictures differ by a grey level here and there
+        assert_allclose(there.history_[name], here.history_[name], rtol=2e-2)
+    assert_allclose(there.predict_proba(images), here.predict_proba(images), atol=2e-2)
+    plain = classifier(Recipe(epochs=2, batch_size=16)).fit(images, labels)
+    assert there.history_["loss"][:2] != plain.history_["loss"]
+
+
 def test_predicting_compiles_once_for_full_and_last_batches(fitted):
     sizes = set()
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from toolkit.errors import InputError
 from toolkit.pipeline.augment import aligned, augment
-from toolkit.pipeline.plan import draw, mixed_targets
+from toolkit.pipeline.plan import draw, mixed_targets, parts
 from toolkit.pipeline.policy import Policy, policy_of
 
 Sampling = Literal["once", "balanced"]
@@ -93,11 +93,16 @@ class Batches:
 
     def batch(self, epoch: int, step: int) -> tuple[NDArray[Any], ...]:
         """The batch of step 0..steps - 1 of an epoch."""
+        images, plan, *rest = self.planned(epoch, step)
+        return (augment(images, plan), *rest)
+
+    def planned(self, epoch: int, step: int) -> tuple[Any, ...]:
+        """The same batch with its images as they are, then the plan that says how to vary them, then the rest."""
         rows = self.order(epoch)[step * self.batch_size : (step + 1) * self.batch_size]
         plan = draw(self.policy, len(rows), self.image_shape, np.random.default_rng((self.seed, 1, epoch, step)))
         labels = self.labels[rows]
         targets = mixed_targets(np.eye(self.classes, dtype=np.float32)[labels], plan)
-        batch = augment(gather(self.images, rows), plan), targets
+        batch = gather(self.images, rows), plan, targets
         return batch if self.class_weight is None else (*batch, self.class_weight[labels])
 
     def order(self, epoch: int) -> NDArray[np.int64]:
@@ -119,22 +124,36 @@ class Batches:
         chances = 1.0 / counts[self.labels]
         return chances / chances.sum()
 
-    def dataset(self, epoch: int | Callable[[], int] = 0, threads: int | None = None) -> Any:
+    def dataset(
+        self, epoch: int | Callable[[], int] = 0, threads: int | None = None, *, on_device: bool = False
+    ) -> Any:
         """One epoch as a `tf.data.Dataset`, batches in order, made on `threads` threads and fetched ahead.
 
         With a function, every pass asks it anew which epoch this is: Keras goes over one data set in all epochs.
+        `on_device` leaves the images as they are: in their place stand the inputs of `toolkit.pipeline.device.Augment`.
         """
         import tensorflow as tf
 
-        kinds = [tf.uint8, tf.float32, tf.float32][: 2 if self.class_weight is None else 3]
-        shapes = [(None, *self.image_shape), (None, self.classes), (None,)]
+        fields = parts(draw(self.policy, 1, self.image_shape, np.random.default_rng(0))) if on_device else {}
+        kinds = [tf.uint8, *(tf.as_dtype(one.dtype) for one in fields.values()), tf.float32]
+        shapes = [(None, *self.image_shape), *((None, *one.shape[1:]) for one in fields.values()), (None, self.classes)]
+        if self.class_weight is not None:
+            kinds, shapes = [*kinds, tf.float32], [*shapes, (None,)]
 
         def make(step: Any) -> tuple[NDArray[Any], ...]:
-            return self.batch(epoch() if callable(epoch) else epoch, int(step))
+            place = (epoch() if callable(epoch) else epoch, int(step))
+            if not on_device:
+                return self.batch(*place)
+            images, plan, *rest = self.planned(*place)
+            return (images, *parts(plan).values(), *rest)
 
         def batch(step: Any) -> tuple[Any, ...]:
             made = tf.numpy_function(make, [step], kinds)
-            return tuple(tf.ensure_shape(tensor, shape) for tensor, shape in zip(made, shapes, strict=False))
+            made = [tf.ensure_shape(tensor, shape) for tensor, shape in zip(made, shapes, strict=True)]
+            if not on_device:
+                return tuple(made)
+            inputs = dict(zip(("images", *fields), made, strict=False))
+            return (inputs, *made[len(inputs) :])
 
         steps = tf.data.Dataset.range(self.steps)
         return steps.map(batch, num_parallel_calls=threads or tf.data.AUTOTUNE, deterministic=True).prefetch(2)

@@ -32,6 +32,11 @@ class Plan:
     pasted: NDArray[np.int32] | None = None  # (B, 4): box taken from the partner; empty: both are blended by `share`
 
 
+def parts(plan: Plan) -> dict[str, NDArray[Any]]:
+    """The fields that a plan has, by name."""
+    return {name: value for name, value in vars(plan).items() if value is not None}
+
+
 def draw(policy: Policy, count: int, image_shape: Shape, generator: np.random.Generator) -> Plan:
     """Choices for `count` images of (H, W, C); the same policy and state of the generator give the same plan."""
     geometry, colour = _geometry(policy, count, image_shape, generator), _colour(policy, count, image_shape, generator)

@@ -15,10 +15,11 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
 from toolkit.classifier import check_images, check_labels
+from toolkit.environment import accelerators
 from toolkit.pipeline import Batches, Subset, balanced_weights
 from toolkit.progress import bar, say
 from toolkit.training.checkpoint import Checkpoint, EachEpoch, fingerprint
-from toolkit.training.devices import check_agreed, processes, spread
+from toolkit.training.devices import check_agreed, processes, shares, spread
 from toolkit.training.diagnosis import Diagnosis, diagnose
 from toolkit.training.engine import check_engine, running
 from toolkit.training.features import Forward
@@ -128,7 +129,7 @@ class KerasClassifier(BaseEstimator):
         done, total = checkpoint.epochs(phase) * batches.steps, batches.steps * (recipe.epochs or 1)
         with bar(network.name, total, self.verbose, done=done, each=batches.batch_size) as advance:
             watch = Watch(told, held, labels, advance, phase=phase, before=head, checkpoint=checkpoint)
-            source = batches.dataset(lambda: watch.epoch)
+            source = batches.dataset(lambda: watch.epoch, on_device=bool(accelerators()) and shares() == 1)
             train(network, source, told, watch, steps=batches.steps, at_once=_steps_at_once(batches), rates=rates)
         return network.get_weights(), watch
 

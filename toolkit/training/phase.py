@@ -6,6 +6,7 @@ from typing import Any
 import keras
 
 from toolkit.errors import InputError
+from toolkit.pipeline.device import Augment
 from toolkit.training.checkpoint import assign
 from toolkit.training.devices import divided, shares
 from toolkit.training.losses import loss_of
@@ -24,6 +25,7 @@ def train(
     """
     epochs = recipe.epochs or 1
     penalise(network, recipe.l2)
+    watch.network, network = network, varied(network, source)
     network.compile(
         optimizer(recipe, steps * epochs, rates),
         loss_of(recipe),
@@ -37,7 +39,7 @@ def train(
         assign(network.optimizer.variables, watch.saved.optimizer)
         if watch.saved.finished:
             network.optimizer.finalize_variable_values(network.trainable_variables)  # the average, where there is one
-            watch.put_back(network)
+            watch.put_back(watch.network)
             return
     done = watch.saved.epochs if watch.saved else 0
     try:
@@ -46,6 +48,15 @@ def train(
         if not is_out_of_memory(error):
             raise
         raise out_of_memory(recipe.batch_size) from error
+
+
+def varied(network: Any, source: Any) -> Any:
+    """The network behind `Augment`, its weights shared, where `source` leaves the augmentation to the device."""
+    first = source.element_spec[0] if hasattr(source, "element_spec") else None
+    if not isinstance(first, dict):
+        return network
+    inputs = {name: keras.Input(kind.shape[1:], dtype=kind.dtype.name, name=name) for name, kind in first.items()}
+    return keras.Model(inputs, network(Augment()(inputs)), name=network.name)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

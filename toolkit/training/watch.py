@@ -42,6 +42,7 @@ class Watch(keras.callbacks.Callback):
         self.recipe, self.images, self.labels, self.advance = recipe, images, labels, advance
         self.phase = phase
         self.history: dict[str, list[float]] = before.history if before else {}
+        self.network: Any = None  # that answers for the hold-out; None: the model that is fitted
         self.epoch = 0  # the one that is running, in this phase
         self.best_epoch: int = before.best_epoch if before else -1
         self.best_weights: list[NDArray[np.float32]] | None = None
@@ -77,7 +78,7 @@ class Watch(keras.callbacks.Callback):
         seen = {"loss": float((logs or {})["loss"]), "accuracy": float((logs or {})["accuracy"])}
         if len(self.labels):
             with averaged(self.model):
-                answers = logits(self.model, self.images)
+                answers = logits(self.network or self.model, self.images)
             if not np.isfinite(answers).all():
                 raise self._not_finite(f"answers on the hold-out that are not, after epoch {epoch + 1}")
             chances = log_softmax(answers)
