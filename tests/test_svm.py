@@ -80,7 +80,7 @@ def test_the_first_step_tells_from_one_blank_image_whether_a_size_will_do(pipeli
 def test_refuses_settings_that_do_not_exist():
     with pytest.raises(ValueError, match=r"kernel as one of linear, rbf, .*auto. Received: 'poly'"):
         hog_svm(kernel="poly")
-    with pytest.raises(ValueError, match=r"engine as one of sklearn, sklearnex. Received: 'gpu'"):
+    with pytest.raises(ValueError, match=r"engine as one of sklearn, sklearnex, keras\. Received: 'gpu'"):
         hog_svm(engine="gpu")
     with pytest.raises(ValueError, match="kernel='rbf' with engine='sklearnex'"):
         hog_svm(kernel="linear", engine="sklearnex")
