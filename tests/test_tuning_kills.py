@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -47,23 +47,29 @@ for line in sys.stdin:
 
 @contextmanager
 def search_server():
-    """A function that runs a search in a process, kills it after some seconds, and returns what ended in the book."""
+    """A function that runs a search in a process, kills it after some seconds or trials, and returns what had ended."""
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "OMP_NUM_THREADS": "1"}
     with subprocess.Popen(
         [sys.executable, "-c", SERVER, ROOT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
     ) as server:
 
-        def run(folder, method, trials, kill_after=None):
-            server.stdin.write(f"{folder} {method} {trials}\n")
-            server.stdin.flush()
-            child = int(server.stdout.readline())
-            if kill_after is not None:
-                time.sleep(kill_after)
-                os.kill(child, signal.SIGKILL)
-            server.stdout.readline()
+        def ended(folder):
             book = Path(folder) / "search.json"
             told = json.loads(book.read_text())["trials"] if book.exists() else []
             return [trial for trial in told if trial["status"] == "finished"]
+
+        def run(folder, method, trials, kill_after=None, kill_at=None):
+            server.stdin.write(f"{folder} {method} {trials}\n")
+            server.stdin.flush()
+            child = int(server.stdout.readline())
+            while kill_at is not None and len(ended(folder)) < kill_at:
+                time.sleep(0.01)
+            if kill_after is not None or kill_at is not None:
+                time.sleep(kill_after or 0)
+                with suppress(ProcessLookupError):  # it had come to its end already
+                    os.kill(child, signal.SIGKILL)
+            server.stdout.readline()
+            return ended(folder)
 
         yield run
         server.stdin.close()
@@ -85,8 +91,12 @@ def asked(trials):
 
 def test_a_kill_loses_no_trial_and_repeats_none(tmp_path):
     with search_server() as run:
-        for method, moment in (("bayesian", 1.0), ("hyperband", 0.3)):
-            killed = disturbed(run, tmp_path / f"{method}-killed", method, 10, [moment])
+        for method in ("bayesian", "hyperband"):
+            folder = tmp_path / f"{method}-killed"
+            before = run(folder, method, 10, kill_at=3)
+            killed = run(folder, method, 10)
+            assert 3 <= len(before) < len(killed)
+            assert killed[: len(before)] == before
             assert asked(killed) == asked(run(tmp_path / method, method, 10))
 
 
