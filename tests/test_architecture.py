@@ -28,7 +28,7 @@ LEVELS = {
     "toolkit.artifact": 3,
     "toolkit.prediction": 3,
     "toolkit.comparison": 4,
-    "toolkit.contestant": 3,
+    "toolkit.contending": 3,
     "toolkit.repeats": 5,
     "toolkit.fitting": 5,
     "toolkit.learning_curve": 4,

@@ -11,7 +11,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 import toolkit
-from toolkit.contestant import settings
+from toolkit.contending import settings
 
 
 def flatten(images):

@@ -130,8 +130,8 @@ def test_the_average_is_judged_and_kept_and_training_goes_on_with_its_own_weight
     model.optimizer.build(model.trainable_variables)
     bias = model.get_layer("logits").bias
     for _ in range(2):
-        gradients = [keras.ops.zeros_like(weight) for weight in model.trainable_variables[:-1]]
-        model.optimizer.apply([*gradients, keras.ops.ones_like(bias)], model.trainable_variables)
+        gradients = [keras.ops.zeros_like(weight.value) for weight in model.trainable_variables[:-1]]
+        model.optimizer.apply([*gradients, keras.ops.ones_like(bias.value)], model.trainable_variables)
     with averaged(model):
         assert_allclose(bias, -1.5 * np.ones(3), atol=1e-6)  # the mean of -1 and -2
     assert_allclose(bias, -2 * np.ones(3), atol=1e-6)

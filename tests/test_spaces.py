@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 import toolkit
 from toolkit import catalogue
-from toolkit.contestant import settings
+from toolkit.contending import settings
 from toolkit.data import Dataset, Manifest, Split
 from toolkit.errors import InputError
 from toolkit.models import MODELS

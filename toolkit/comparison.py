@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from toolkit import runs
 from toolkit.artifact import save
 from toolkit.classifier import Classifier
-from toolkit.contestant import Contended, contend, plain, settings
+from toolkit.contending import Contended, contend, plain, settings
 from toolkit.data import Dataset
 from toolkit.environment import device, versions
 from toolkit.errors import InputError

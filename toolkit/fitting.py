@@ -15,7 +15,7 @@ import numpy as np
 
 from toolkit import cost, runs
 from toolkit.classifier import Classifier
-from toolkit.contestant import learning_of, plain, predictions_of, settings
+from toolkit.contending import learning_of, plain, predictions_of, settings
 from toolkit.data import Dataset
 from toolkit.environment import device, versions
 from toolkit.errors import InputError

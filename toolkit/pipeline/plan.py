@@ -27,7 +27,7 @@ class Plan:
     solarize: NDArray[np.float32] | None = None  # (B,): values from here on are inverted, 256 as it is
     erased: NDArray[np.int32] | None = None  # (B, 4): top, bottom, left, right of the filled box; empty: none
     filling: NDArray[np.float32] | None = None  # (B, C), 0..255: what the box is filled with
-    partner: NDArray[np.int64] | None = None  # (B,): the image that is mixed in
+    partner: NDArray[np.int32] | None = None  # (B,): the image that is mixed in
     share: NDArray[np.float32] | None = None  # (B,): weight of the image's own label
     pasted: NDArray[np.int32] | None = None  # (B, 4): box taken from the partner; empty: both are blended by `share`
 
@@ -51,7 +51,7 @@ def draw(policy: Policy, count: int, image_shape: Shape, generator: np.random.Ge
         fields["filling"] = generator.uniform(0, 255, (count, image_shape[2]))
     partner = None
     if policy.mixes:
-        partner = generator.permutation(count)
+        partner = generator.permutation(count).astype(np.int32)
         fields["share"], boxes["pasted"] = _mixing(policy, count, image_shape, generator)
     return Plan(
         geometry=_in_pixels(geometry, image_shape) if policy.moves else None,
