@@ -77,4 +77,7 @@ def audit(data: str, images: int, folder: Path, wanted: bool | None) -> list[str
         look_at(data).write(folder)
     found = [finding["severity"] for finding in read_json(path).get("findings", ())]
     serious = found.count("error") + found.count("warning")
-    return [f"Audit: {serious:,} findings, {found.count('error'):,} of them errors; see the report."] if serious else []
+    if not serious:
+        return []
+    findings = "1 finding" if serious == 1 else f"{serious:,} findings"
+    return [f"Audit: {findings}, errors among them: {found.count('error'):,}; see the report."]
