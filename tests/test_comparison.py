@@ -12,6 +12,7 @@ from sklearn.preprocessing import FunctionTransformer
 
 import toolkit
 from toolkit.contending import settings
+from toolkit.training.checkpoint import Checkpoint
 
 
 def flatten(images):
@@ -92,6 +93,36 @@ def test_an_interrupted_duel_goes_on_where_it_was(tmp_path, digits):
     result = toolkit.compare({"first": first, "second": second}, digits, out=tmp_path / "run", resamples=100)
     assert (first.fits, second.fits) == (1, 2)
     assert set(result.outcomes) == {"first", "second"}
+
+
+def network():
+    """A small network of some seconds."""
+    recipe = toolkit.Recipe(epochs=3, batch_size=256, augment="none", deterministic=True)
+    return toolkit.KerasClassifier("cnn", recipe, verbose=False, options={"width": 4})
+
+
+def test_a_network_goes_on_after_its_last_epoch_where_its_duel_was_ended(tmp_path, digits, monkeypatch):
+    whole = toolkit.compare({"net": network()}, digits, resamples=100).outcomes["net"]
+    keep, seen = Checkpoint.keep, []
+
+    def counted(self, state, history):
+        seen.append(len(history["loss"]))
+        answer = keep(self, state, history)
+        if seen == [1, 2]:
+            raise KeyboardInterrupt
+        return answer
+
+    monkeypatch.setattr(Checkpoint, "keep", counted)
+    first, second = network(), network()
+    with pytest.raises(KeyboardInterrupt):
+        toolkit.compare({"net": first}, digits, out=tmp_path, resamples=100)
+    assert (tmp_path / "net" / "checkpoint.npz").exists()
+    gone_on = toolkit.compare({"net": second}, digits, out=tmp_path, resamples=100).outcomes["net"]
+    assert seen == [1, 2, 3]
+    assert gone_on.history == whole.history  # to the last bit
+    assert gone_on.fit_seconds > second.earlier_seconds_ > 0  # the epochs before are part of the price
+    assert not list(tmp_path.rglob("checkpoint.npz"))
+    assert first.checkpoint is second.checkpoint is None
 
 
 def test_another_run_is_refused(tmp_path, digits):

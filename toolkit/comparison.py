@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 Task = Callable[[Dataset], Contended]
 Elsewhere = Callable[[Mapping[str, Task], Dataset], Iterator[tuple[str, Contended]]]  # results as they come
+CHECKPOINT = "checkpoint.npz"  # in a contestant's folder while its network trains
 SCHEMA = 1  # of comparison.json; grows when a reader would have to change
 
 
@@ -204,8 +205,8 @@ def compare(
     """Fit every contestant on the training and validation rows, judge all of them on the test rows.
 
     Nothing is chosen here, so the validation rows train too. Contestants are fitted in place. With `out`, each finished
-    contestant is written to the folder at once; the same call goes on with those not yet finished, another is refused.
-    `seed` is that of the bootstrap; contestants carry their own. `command` is written down, for whoever runs it again,
+    contestant is written to the folder at once; the same call goes on with those not yet finished, a network after its
+    last whole epoch; another call is refused. `seed` is that of the bootstrap; contestants carry their own. `command` is written down, for whoever runs it again,
     and so is `tuning`, the account of a search that chose the settings (`toolkit.tuning.together.account`). With `out`
     each fitted classifier is kept as NAME/model (`keep_models`); one that cannot be is told so in contestant.json.
     `elsewhere` runs contestants side by side on other machines (`toolkit.cluster.run_all`) and not in place.
@@ -229,7 +230,9 @@ def compare(
 
     stored = {name: runs.read_contestant(folder, folders[name]) if folder is not None else None for name in contestants}
     finished = {name: known for name, known in stored.items() if known is not None}
-    tasks = {name: partial(contend, name, one) for name, one in contestants.items() if name not in finished}
+    kept = {name: folder / folders[name] / CHECKPOINT for name in contestants} if folder and not elsewhere else {}
+    waiting = {name: one for name, one in contestants.items() if name not in finished}
+    tasks = {name: partial(contend, name, one, checkpoint=kept.get(name)) for name, one in waiting.items()}
     with bar("Duel", total=len(contestants), show=show_progress) as advance:
         advance(len(finished))
         for name, (fitted, predictions, costs) in (elsewhere or partial(_in_turn, advance))(tasks, dataset):

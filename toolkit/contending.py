@@ -2,7 +2,9 @@
 
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,24 +18,46 @@ from toolkit.errors import InputError
 Contended = tuple[Classifier, runs.Predictions, dict[str, Any]]  # fitted, its answers, its costs
 
 
-def contend(name: str, classifier: Classifier, dataset: Dataset) -> Contended:
-    """Fit one contestant and let it answer for the test rows; a refusal (ValueError) names the contestant."""
+def contend(name: str, classifier: Classifier, dataset: Dataset, checkpoint: Path | None = None) -> Contended:
+    """Fit one contestant and let it answer for the test rows; a refusal (ValueError) names the contestant.
+
+    A network writes `checkpoint` after each epoch, and goes on from it where it is there.
+    """
     learn, test = dataset.fitting, dataset.test
     try:
-        _, fit_seconds = cost.timed(lambda: classifier.fit(learn.images, learn.labels))
+        with checkpointed(classifier, checkpoint):
+            _, fit_seconds = cost.timed(lambda: classifier.fit(learn.images, learn.labels))
         classifier.predict_proba(test.images[:64])  # warm-up: compilation is not the price of an image
         answer, predict_seconds = cost.timed(lambda: classifier.predict_proba(test.images))
     except ValueError as error:
         raise InputError(f"Contestant '{name}' refuses these images: {error}") from error
     predictions = predictions_of(name, classifier, np.asarray(answer), test, dataset)
     costs = {
-        "fit_seconds": fit_seconds,
+        "fit_seconds": fit_seconds + earlier_seconds(classifier),
         "predict_seconds_per_image": predict_seconds / max(len(test.labels), 1),
         "size_bytes": cost.size_bytes(classifier),
         "cost": cost.measure(classifier, test.images).to_dict(),
         **learning_of(classifier),
     }
     return classifier, predictions, costs
+
+
+@contextmanager
+def checkpointed(classifier: Any, path: Path | None) -> Iterator[None]:
+    """Inside, a classifier that can keep a checkpoint, and keeps none, does so at `path`."""
+    wanted = path is not None and getattr(classifier, "checkpoint", path) is None
+    if wanted:
+        classifier.checkpoint = path
+    try:
+        yield
+    finally:
+        if wanted:
+            classifier.checkpoint = None  # of this run, not of what was fitted
+
+
+def earlier_seconds(classifier: Any) -> float:
+    """What the fit had cost before the checkpoint that it went on from; 0 where there was none."""
+    return float(getattr(classifier, "earlier_seconds_", 0.0))
 
 
 def predictions_of(

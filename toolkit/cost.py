@@ -53,6 +53,12 @@ def timed(function: Callable[[], Result]) -> tuple[Result, float]:
     return result, time.perf_counter() - start
 
 
+def stopwatch() -> Callable[[], float]:
+    """A function that returns the wall seconds since this call."""
+    start = time.perf_counter()
+    return lambda: time.perf_counter() - start
+
+
 def measure(classifier: Classifier, images: NDArray[np.uint8], *, seconds: float = 1.0) -> Cost:
     """Ask a fitted classifier for some of the images uint8 (N, H, W, C), alone and in batches, and time the answers.
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from toolkit import cost, runs
 from toolkit.classifier import Classifier
-from toolkit.contending import learning_of, plain, predictions_of, settings
+from toolkit.contending import earlier_seconds, learning_of, plain, predictions_of, settings
 from toolkit.data import Dataset
 from toolkit.environment import device, versions
 from toolkit.errors import InputError
@@ -117,6 +117,7 @@ def _fit(
             end()
         if hasattr(classifier, "checkpoint"):
             classifier.checkpoint = classifier.each_epoch = None  # of this run, not of what was fitted
+    seconds += earlier_seconds(classifier)
     details = {"fit_seconds": seconds, "notes": notes(classifier, dataset), **learning_of(classifier)}
     if hasattr(classifier, "recipe_"):
         if processes()[0] == 0:

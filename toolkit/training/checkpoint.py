@@ -4,6 +4,7 @@ Batches are a pure function of seed, epoch and step, so weights, optimiser, the 
 so far are all that there is.
 """
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from toolkit.cost import stopwatch
 from toolkit.errors import InputError
 from toolkit.pipeline.batches import Images
 
@@ -39,6 +41,7 @@ class State:
     variables: Arrays  # of the network that trains: weights, statistics, states of random numbers
     optimizer: Arrays
     best_weights: Arrays | None
+    seconds: float = 0.0  # spent on all epochs so far, by earlier processes too; what was lost of an epoch is not counted
 
 
 class Checkpoint:
@@ -62,6 +65,8 @@ class Checkpoint:
         """
         self.path, self.identity, self.each_epoch, self.writes = path, dict(identity or {}), each_epoch, writes
         self.state = _read(path, self.identity) if path is not None and path.exists() else None
+        self.earlier_seconds = self.state.seconds if self.state is not None else 0.0
+        self._seconds = stopwatch()
 
     def of(self, phase: int) -> State | None:
         """Where to go on in a phase; None: from its start."""
@@ -79,7 +84,8 @@ class Checkpoint:
     def keep(self, state: Callable[[], State], history: History) -> bool:
         """Write a state, beside and renamed, and hand on the history; whether `each_epoch` wants the training ended."""
         if self.path is not None and self.writes:
-            _write(self.path, self.identity, state())
+            spent = self.earlier_seconds + self._seconds()
+            _write(self.path, self.identity, dataclasses.replace(state(), seconds=spent))
         return self.each_epoch is not None and self.writes and bool(self.each_epoch(history))
 
 
@@ -93,7 +99,7 @@ def fingerprint(images: Images, labels: NDArray[np.int64]) -> str:
 
 
 def _write(path: Path, identity: Mapping[str, Any], state: State) -> None:
-    told = {field: getattr(state, field) for field in ("phase", "epochs", "finished", "history", "best_epoch")}
+    told = {field: getattr(state, field) for field in ("phase", "epochs", "finished", "history", "best_epoch", "seconds")}
     arrays = {f"variable_{index}": array for index, array in enumerate(state.variables)}
     arrays |= {f"optimizer_{index}": array for index, array in enumerate(state.optimizer)}
     arrays |= {f"best_{index}": array for index, array in enumerate(state.best_weights or ())}

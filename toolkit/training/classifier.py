@@ -54,8 +54,9 @@ class KerasClassifier(BaseEstimator):
 
     After `fit`: `classes_` (K,), the sorted labels; `recipe_`, as it was carried out; `history_`, a list with a value
     an epoch for `loss`, `accuracy` and, where rows were held back, `holdout_loss` and `holdout_accuracy`, and of
-    pretrained networks `phase`, 1 or 2; `best_epoch_`, counted from 0, whose weights are kept; `weights_`, NumPy
-    arrays, so that a pickle holds no optimiser and is read under any Keras backend.
+    pretrained networks `phase`, 1 or 2; `best_epoch_`, counted from 0, whose weights are kept; `earlier_seconds_`, of
+    the training up to the checkpoint that was gone on from; `weights_`, NumPy arrays, so that a pickle holds no
+    optimiser and is read under any Keras backend.
     """
 
     model: str | Callable[..., Any]
@@ -82,10 +83,12 @@ class KerasClassifier(BaseEstimator):
             for line in start.recipe.describe(pretrained=self.pretrained):
                 say(line, self.verbose)
             with same_bits(self.recipe.deterministic):
-                weights, watch = self._train(start, self._checkpoint(start.recipe, images, labels))
+                checkpoint = self._checkpoint(start.recipe, images, labels)
+                weights, watch = self._train(start, checkpoint)
         gc.collect()  # a Keras model is full of circles: without this, several trainings' worth of memory piles up
         self.classes_, self.image_shape_, self.weights_ = start.classes, start.batches.image_shape, weights
         self.recipe_, self.history_, self.best_epoch_ = start.recipe, watch.history, watch.best_epoch
+        self.earlier_seconds_ = checkpoint.earlier_seconds
         self._network = self._engine = None
         return self
 
