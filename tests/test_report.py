@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from html.parser import HTMLParser
+from itertools import combinations
 from xml.etree import ElementTree
 
 import numpy as np
@@ -13,11 +14,13 @@ from made_runs import explain_run, make_run
 
 from toolkit.errors import InputError
 from toolkit.report import keep_images, rows_to_explain, write_figures, write_report, write_tables
+from toolkit.report.figures.classes import aside
 from toolkit.report.figures.confusion import LEVELS, shade, worst_mistakes
 from toolkit.report.figures.cost import PRICES, front, place_labels
 from toolkit.report.gallery import by_interest, chapters
 from toolkit.report.reading import read_runs
 from toolkit.report.svg import Scale
+from toolkit.report.tables import pairs_table
 from toolkit.report.text import seconds, shortened, size
 from toolkit.report.verdict import verdict
 
@@ -352,8 +355,40 @@ def test_the_verdict_answers_the_question(made, run):
     pairs = json.loads((run / "comparison.json").read_text())["pairs"]
     change(run, pairs=[{**pair, "verdict": "cannot tell", "holm_p": 1.0} for pair in pairs])
     first, second = verdict(read_runs([run])[0])
-    assert "cannot tell it from hog_svm and lbp & <b>svm</b>" in first
-    assert "cannot tell" in second
+    assert "cannot tell it from hog_svm and lbp & <b>svm</b> (a difference would show from " in first
+    assert "cannot tell (a difference would show from " in second
+
+
+def test_the_verdict_names_a_network_as_good_for_less(tmp_path):
+    run = make_run(tmp_path / "run", names=("deit_tiny", "cnn", "hog_svm"), rows=60).folder
+    comparison = json.loads((run / "comparison.json").read_text())
+    for pair in comparison["pairs"]:
+        pair["verdict"] = "cannot tell" if {pair["a"], pair["b"]} == {"deit_tiny", "cnn"} else "deit_tiny is better"
+    for name, cost in (("deit_tiny", 0.02), ("cnn", 0.005), ("hog_svm", 0.001)):
+        comparison["contestants"][name]["cost"]["batch_seconds_per_image"] = cost
+    change(run, **comparison)
+    assert "points on), which needs 25 % of its time for an image." in verdict(read_runs([run])[0])[0]
+    comparison["contestants"]["cnn"]["cost"]["batch_seconds_per_image"] = 0.019
+    change(run, **comparison)
+    assert "of its time" not in verdict(read_runs([run])[0])[0]
+
+
+def test_pairs_stand_by_rank_the_better_one_first(made):
+    (run,) = read_runs([made.folder])
+    table = pairs_table(run)
+    places = [entrant.name for entrant in run.entrants]
+    named = [tuple(row[0].split(" − ")) for row in table.rows]
+    assert named == list(combinations(places, 2))
+    assert not any(row[1].startswith("−") for row in table.rows)
+
+
+def test_signs_that_would_cover_each_other_step_aside():
+    places = [10.0, 50.0, 10.5, 52.0, 51.0, 90.0]
+    lifts = aside(places, 8.0, 6.0)
+    spots = list(zip(places, lifts, strict=True))
+    assert lifts[5] == 0
+    assert max(map(abs, lifts)) <= 6
+    assert all(abs(x - u) + abs(y - v) >= 6 for index, (x, y) in enumerate(spots) for u, v in spots[:index])
 
 
 def test_the_front_is_what_nobody_beats_in_both(made):

@@ -1,5 +1,6 @@
 """The report: one HTML file that opens without a network. It reads run folders and writes a file."""
 
+import re
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -31,6 +32,7 @@ SECTIONS = (
     ("groups", "Groups", "by_group"),
     ("learning", "Learning", "learning"),
     ("gallery", "Gallery", "gallery"),
+    ("data-audit", "Data", "audit"),
     ("again", "Run again", "again"),
 )
 
@@ -144,7 +146,13 @@ def page_environment() -> Environment:
     environment.globals.update(
         marker=marker_path, colours=COLOURS, fixed=fixed, percent=percent, thumbnails_file=thumbnails.FILE
     )
+    environment.filters.update(breakable=_breakable, options=lambda command: command.replace(" --", "\n--").split("\n"))
     return environment
+
+
+def _breakable(name: str) -> Markup:
+    """A name whose lines may end after a stroke, an underscore or a hyphen, and so not in the middle of a word."""
+    return Markup("<wbr>").join(re.split(r"(?<=[/_-])", name))
 
 
 def program_version() -> str:

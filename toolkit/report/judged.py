@@ -32,12 +32,19 @@ def calibration_rows(run: Run) -> list[Row]:
         ece, mass, classwise = (dict(errors.get(name) or {}) for name in ("ece", "ece_equal_mass", "classwise_ece"))
         cells = [
             (fixed(ece.get("value")), f"{fixed(ece.get('low'))}..{fixed(ece.get('high'))}"),
-            (fixed(ece.get("bias")), f"{fixed(ece.get('if_calibrated'))} at best"),
+            (_noise(ece), f"{fixed(ece.get('if_calibrated'))} at best"),
             *((fixed(error.get("value")), "") for error in (mass, classwise)),
             *((fixed(brier.get(name)), "") for name in ("brier", "reliability", "resolution", "uncertainty")),
         ]
         found.append((entrant, cells))
     return found
+
+
+def _noise(ece: Mapping[str, Any]) -> str:
+    """How much of an ECE is noise, as far as there is an ECE."""
+    bias, value = ece.get("bias"), ece.get("value")
+    known = isinstance(bias, int | float) and isinstance(value, int | float)
+    return "all of it" if known and value > 0 and bias >= value else fixed(bias)
 
 
 def selective_rows(run: Run) -> tuple[list[float], list[Row]]:

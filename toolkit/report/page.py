@@ -113,11 +113,19 @@ def _leaderboard(run: Run) -> dict[str, Any]:
         cells.append(Cell(letters, order=letters))
         for price in prices:
             cost = price.of(entrant)
-            tail = PRICES_BY_KEY["one_p95"].of(entrant) if price.key == "one" else None
+            tail = _tail(entrant, price.key)
             small = f"p95 {price.written(tail)}" if tail else ""
             cells.append(Cell(price.written(cost), small, MISSING if cost is None else cost))
         rows.append((entrant, cells))
     return {"heads": heads, "rows": rows}
+
+
+def _tail(entrant: Entrant, key: str) -> float | None:
+    """The 95th percentile of a latency, seconds an image; None for other costs."""
+    if key == "one":
+        return PRICES_BY_KEY["one_p95"].of(entrant)
+    whole, images = (entrant.number("cost", name) for name in ("batch_p95_seconds", "best_batch"))
+    return whole / images if key == "batch" and whole and images else None
 
 
 def _confusions(run: Run) -> list[dict[str, Any]]:

@@ -1,10 +1,11 @@
 """The leaderboard and the pairs as Markdown or LaTeX, for papers. It computes nothing."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from toolkit.report.figures.cost import PRICES
-from toolkit.report.figures.intervals import pair_difference
+from toolkit.report.figures.intervals import points_between
 from toolkit.report.reading import Interval, Run
 from toolkit.report.text import MISSING, fixed
 from toolkit.report.verdict import verdict
@@ -45,15 +46,19 @@ def leaderboard(run: Run) -> Table:
 
 
 def pairs_table(run: Run) -> Table:
-    """Every two contestants: accuracy difference, p values, verdict."""
+    """Every two contestants, the more accurate of the two first: accuracy difference, p values, verdict."""
+    places = {entrant.name: place for place, entrant in enumerate(run.entrants)}
+
+    def names(pair: Mapping[str, Any]) -> list[str]:
+        return sorted((str(pair.get(side, MISSING)) for side in "ab"), key=lambda name: places.get(name, len(places)))
+
     rows = []
-    for pair in run.pairs:
-        found = pair_difference(pair)
-        points = Interval(*(None if v is None else 100 * v for v in vars(found).values())) if found else None  # type: ignore[arg-type]
+    for pair in sorted(run.pairs, key=lambda pair: [places.get(name, len(places)) for name in names(pair)]):
+        first, second = names(pair)
         rows.append(
             [
-                f"{pair.get('a', MISSING)} − {pair.get('b', MISSING)}",
-                _with_ends(points, 1),
+                f"{first} − {second}",
+                _with_ends(points_between([pair], first, second), 1),
                 p_value(pair.get("p")),
                 p_value(pair.get("holm_p")),
                 fixed(100 * smallest, 1)

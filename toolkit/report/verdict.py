@@ -1,6 +1,6 @@
 """The answer in two sentences: which one and how sure, then whether the deep one pays, or what the first costs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from toolkit.report.figures.cost import PRICES, PRICES_BY_KEY
@@ -9,6 +9,7 @@ from toolkit.report.reading import Entrant, Run
 from toolkit.report.text import listed, percent, times
 
 CANNOT_TELL = "cannot tell"
+WORTH_SAYING = 0.8  # of the time of the first; who needs more than that saves too little for a sentence
 
 
 def verdict(run: Run) -> tuple[str, ...]:
@@ -36,12 +37,36 @@ def _how_sure(run: Run) -> str:
     first, others = run.entrants[0], run.entrants[1:]
     if not run.pairs:
         return ""
-    alike = [entrant.name for entrant in others if undecided(pair_of(run, first.name, entrant.name))]
+    alike = [entrant for entrant in others if undecided(pair_of(run, first.name, entrant.name))]
     if not alike:
         return ", and is better than " + ("each of the others" if len(others) > 1 else others[0].name)
-    if len(alike) > 3:
-        return f", but this test set cannot tell it from {len(alike)} of the {len(others)} others"
-    return f", but this test set cannot tell it from {listed(alike)}"
+    names = [entrant.name for entrant in alike]
+    said = listed(names) if len(alike) <= 3 else f"{len(alike)} of the {len(others)} others"
+    return f", but this test set cannot tell it from {said}{_could_show(run, first, alike)}{_thriftier(run, alike)}"
+
+
+def _could_show(run: Run, first: Entrant, others: Sequence[Entrant]) -> str:
+    """The smallest difference that this test set could have shown, in brackets."""
+    pairs = [pair_of(run, first.name, other.name) or {} for other in others]
+    shown = [100 * found for pair in pairs if isinstance(found := pair.get("smallest_difference"), float)]
+    if not shown:
+        return ""
+    least, most = f"{min(shown):.1f}", f"{max(shown):.1f}"
+    return f" (a difference would show from {least if least == most else f'{least} to {most}'} points on)"
+
+
+def _thriftier(run: Run, alike: Sequence[Entrant]) -> str:
+    """What the cheapest of those that cannot be told from the first saves, unless the second sentence says it."""
+    first, price = run.entrants[0], PRICES_BY_KEY["batch"]
+    mine = price.of(first)
+    known = [(cost, entrant) for entrant in alike if (cost := price.of(entrant))]
+    if mine is None or not known or len({entrant.deep for entrant in run.entrants}) == 1:
+        return ""
+    theirs, cheapest = min(known, key=lambda one: one[0])
+    if theirs > WORTH_SAYING * mine or cheapest.deep != first.deep:
+        return ""
+    which = ", which" if len(alike) == 1 else f"; {cheapest.name}"
+    return f"{which} needs {percent(theirs / mine, 0)} of its time for an image"
 
 
 def _worth_it(run: Run) -> str:
@@ -55,11 +80,10 @@ def _worth_it(run: Run) -> str:
     pair = pair_of(run, deep.name, classical.name)
     ahead = run.entrants.index(deep) < run.entrants.index(classical)
     if pair is not None and undecided(pair):
-        smallest = pair.get("smallest_difference")
-        would = f" (it could, from {100 * smallest:.1f} points on)" if isinstance(smallest, float) else ""
+        would = _could_show(run, deep, [classical])
         return f"Whether a network pays, these images cannot tell{would}; {deep.name} {cost}."
     if ahead:
-        leads = f"{difference} ahead of {classical.name}, the best without"
+        leads = f"{difference} ahead of {classical.name}, the best without one"
         return f"The best network, {deep.name}, is {leads}, and {cost}."
     return f"A network does not pay here: the best, {deep.name}, is {difference} behind {classical.name} and {cost}."
 

@@ -1,5 +1,6 @@
 """F1 of every class, contestants side by side, the hardest class first. It takes the numbers from the run."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -47,12 +48,12 @@ def class_rows(run: Run) -> list[ClassRow]:
 
 
 def class_scores(run: Run, width: float) -> Markup | None:
-    """One line a class: the signs of all contestants between 0 and 1, joined by the spread between them."""
+    """One line a class: the signs of all contestants, joined by the spread between them."""
     rows = class_rows(run)
     if not rows:
         return None
     many = len(rows) > 30
-    step = 15.0 if many else 24.0
+    step = 15.0 if many else 30.0
     names = [shortened(row.name, 18 if width < 480 else 30) for row in rows]
     size = 11 if many else 12
     left = 24 + max(text_width(name, size) for name in names)
@@ -61,8 +62,10 @@ def class_scores(run: Run, width: float) -> Markup | None:
     top = legend(drawing, [(one.colour, one.name) for one in run.entrants], 0, 14, width) + 18
     floor = top + step * len(rows)
     drawing.height = floor + 26
-    across = Scale(0.0 if min(_lowest(rows)) < 0.5 else 0.5, 1.0, left, right)
-    for tick in across.ticks(6):
+    known = [value for row in rows for value in row.known] or [0.0, 1.0]
+    low, high = math.floor(10 * min(known)) / 10, math.ceil(10 * max(known)) / 10
+    across = Scale(min(low, 0.9), max(high, low + 0.1, 0.1), left, right)
+    for tick in across.ticks(5 if width < 480 else 9):
         drawing.line(across(tick), top, across(tick), floor, "grid")
         for y in (top - 6, floor + 16):
             drawing.text(across(tick), y, fixed(tick, 1), "muted small", "middle")
@@ -73,12 +76,23 @@ def class_scores(run: Run, width: float) -> Markup | None:
         drawing.text(width - 4, y + 4, count(row.support), "muted small", "end")
         if row.known:
             drawing.line(across(min(row.known)), y, across(max(row.known)), y, "span")
-        for entrant, score in reversed(list(zip(run.entrants, row.scores, strict=True))):
-            if score:
-                tip = f"{row.name}, {entrant.name}: F1 {fixed(score.value)}"
-                drawing.marker(across(score.value), y, entrant.colour, tip, radius=3.4 if many else 4.5)
+        told = [(entrant, score) for entrant, score in zip(run.entrants, row.scores, strict=True) if score]
+        radius = 3.4 if many else 4.5
+        lifts = aside([across(score.value) for _, score in told], 2 * radius, step / 2 - radius)
+        for (entrant, score), lift in reversed(list(zip(told, lifts, strict=True))):
+            tip = f"{row.name}, {entrant.name}: F1 {fixed(score.value)}"
+            drawing.marker(across(score.value), y + lift, entrant.colour, tip, radius=radius)
     return drawing.markup()
 
 
-def _lowest(rows: Sequence[ClassRow]) -> list[float]:
-    return [min(row.known) for row in rows if row.known] or [0.0]
+def aside(places: Sequence[float], near: float, most: float) -> list[float]:
+    """How far up or down each sign steps, so that those less than `near` pixels apart are all seen: `most` at most."""
+    lifts, order = [0.0] * len(places), sorted(range(len(places)), key=lambda index: places[index])
+    while order:
+        cluster = [order.pop(0)]
+        while order and places[order[0]] - places[cluster[-1]] < near:
+            cluster.append(order.pop(0))
+        step = min(near, 2 * most / max(len(cluster) - 1, 1))
+        for place, index in enumerate(cluster):
+            lifts[index] = step * (place - (len(cluster) - 1) / 2)
+    return lifts

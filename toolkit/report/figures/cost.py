@@ -95,7 +95,8 @@ def cost_against_accuracy(run: Run, price: Price, width: float) -> Markup | None
     for (x, y), entrant in zip(points, entrants, strict=True):
         _point(drawing, entrant, x, y, up, price, hollow=entrant not in best)
     names = [shortened(entrant.name, 18 if narrow else 30) for entrant in entrants]
-    places = place_labels(points, [text_width(name, 14) for name in names], across.start, across.end)
+    whiskers = [box for (x, _), entrant in zip(points, entrants, strict=True) for box in _whisker(entrant, x, up)]
+    places = place_labels(points, [text_width(name, 14) for name in names], across.start, across.end, whiskers)
     for name, entrant, (x, y) in zip(names, entrants, places, strict=True):
         drawing.text(x, y, name, "halo strong" if entrant in best else "halo")
     return drawing.markup()
@@ -139,11 +140,25 @@ def _point(drawing: Drawing, entrant: Entrant, x: float, y: float, up: Scale, pr
     drawing.marker(x, y, entrant.colour, tip, hollow=hollow, radius=5.5)
 
 
+Box = tuple[float, float, float, float]  # left, top, right, bottom
+
+
+def _whisker(entrant: Entrant, x: float, up: Scale) -> list[Box]:
+    interval = entrant.metric("accuracy")
+    if interval is None or interval.low is None or interval.high is None:
+        return []
+    return [(x - 2, up(interval.high), x + 2, up(interval.low))]
+
+
 def place_labels(
-    points: Sequence[tuple[float, float]], widths: Sequence[float], left: float, right: float
+    points: Sequence[tuple[float, float]],
+    widths: Sequence[float],
+    left: float,
+    right: float,
+    whiskers: Sequence[Box] = (),
 ) -> list[tuple[float, float]]:
-    """Where the names of points begin (x, baseline): above them at a side, elsewhere where another name or point is."""
-    taken = [(x - 7, y - 7, x + 7, y + 7) for x, y in points]
+    """Where the names of points begin (x, baseline): above them at a side, or elsewhere where something else stands."""
+    taken = [*whiskers, *((x - 7, y - 7, x + 7, y + 7) for x, y in points)]
     places = []
     for (x, y), width in zip(points, widths, strict=True):
         starts, lifts = (x + 9, x - 9 - width, x - width / 2), (-12, 14, 0, -27, 29, -42, 44, -57, 59)
@@ -154,9 +169,6 @@ def place_labels(
         taken.append(boxes[best])
         places.append(inside[best])
     return places
-
-
-Box = tuple[float, float, float, float]  # left, top, right, bottom
 
 
 def _overlap(one: Box, other: Box) -> float:

@@ -38,17 +38,17 @@ def differences(run: Run, width: float) -> Markup | None:
     first = run.entrants[0]
     rows = []
     for entrant in run.entrants[1:]:
-        interval = _behind(run.pairs, entrant.name, first.name)
+        interval = points_between(run.pairs, entrant.name, first.name)
         if interval:
             rows.append(Row(entrant, interval, fixed(interval.value, 1) + _ends(interval, 1)))
     label = f"accuracy minus that of {shortened(first.name, 28)}, percentage points"
     return _plot(rows, width, label, 0.0) if rows else None
 
 
-def _behind(pairs: Sequence[Mapping[str, Any]], name: str, first: str) -> Interval | None:
-    """`name` minus `first` in percentage points, whichever way round the pair was written."""
+def points_between(pairs: Sequence[Mapping[str, Any]], name: str, other: str) -> Interval | None:
+    """`name` minus `other` in percentage points, whichever way round the pair was written; None without one."""
     for pair in pairs:
-        if {pair.get("a"), pair.get("b")} == {name, first} and name != first:
+        if {pair.get("a"), pair.get("b")} == {name, other} and name != other:
             found = pair_difference(pair)
             if found is None:
                 return None
@@ -94,8 +94,10 @@ def _plot(rows: Sequence[Row], width: float, label: str, reference: float | None
     for index, (row, name) in enumerate(zip(rows, names, strict=True)):
         y = top + step * (index + 0.5)
         if narrow:
-            drawing.text(left, y - 6, name, "halo")
-            drawing.text(right, y - 6, row.said, "muted halo", "end")
+            for start, text in ((left, name), (right - text_width(row.said), row.said)):
+                drawing.rectangle(start, y - 18, text_width(text), 16, "paper")  # no rule runs through the words
+            drawing.text(left, y - 6, name)
+            drawing.text(right, y - 6, row.said, "muted", "end")
             y += 8
         else:
             drawing.text(left - 20, y + 4, name, "", "end")

@@ -107,7 +107,9 @@
           image.src = "data:image/webp;base64," + data.pictures[row];
           frame.append(image);
         }
-        tile.append(frame, make("div", "muted", `${data.names[row]} · ${answers.percent[row]} %`));
+        const name = make("div", "muted");
+        for (const part of data.names[row].split(/(?<=[/_-])/)) name.append(part, document.createElement("wbr"));
+        tile.append(frame, make("div", "", `${answers.percent[row]} % sure`), name);
         return tile;
       }));
       found.hidden = false;
