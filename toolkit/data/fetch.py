@@ -64,13 +64,13 @@ def tfds_set(name: str, size: tuple[int, int] | None, fit: Fit) -> Listing:
         splits, information = tfds.load(name, with_info=True)
         class_names = tuple(information.features["label"].names)
         rows = [
-            (split, f"{split}/{row:06d}", example["image"], int(example["label"]))
+            (split, f"{split}/{row:06d}", _fitted(example["image"], size, fit), int(example["label"]))
             for split in splits
             for row, example in enumerate(tfds.as_numpy(splits[split]))
         ]
     except Exception as error:  # the library raises many kinds, for names, features and networks alike
-        raise InputError(f"Expected to fetch 'tfds:{name}'. Received: {' '.join(str(error).split())[:300]}.") from error
-    return _listing(f"tfds:{name}", rows, class_names, size, fit)
+        raise _not_fetched(f"tfds:{name}", error, "TFDS_DATA_DIR may name a folder where it lies prepared") from error
+    return _listing(f"tfds:{name}", rows, class_names)
 
 
 def hugging_face_set(name: str, size: tuple[int, int] | None, fit: Fit) -> Listing:
@@ -87,28 +87,40 @@ def hugging_face_set(name: str, size: tuple[int, int] | None, fit: Fit) -> Listi
         if len(images) != 1 or len(labels) != 1:
             raise ValueError(f"image columns {images} and label columns {labels}, one of each is needed")
         rows = [
-            (split, f"{split}/{row:06d}", np.asarray(example[images[0]].convert("RGB")), int(example[labels[0]]))
+            (
+                split,
+                f"{split}/{row:06d}",
+                _fitted(np.asarray(example[images[0]].convert("RGB")), size, fit),
+                int(example[labels[0]]),
+            )
             for split, part in splits.items()
             for row, example in enumerate(part)
         ]
     except Exception as error:  # as above
-        raise InputError(f"Expected to fetch 'hf:{name}'. Received: {' '.join(str(error).split())[:300]}.") from error
-    return _listing(f"hf:{name}", rows, tuple(features[labels[0]].names), size, fit)
+        raise _not_fetched(f"hf:{name}", error, "hf:FOLDER reads a copy that lies on this machine") from error
+    return _listing(f"hf:{name}", rows, tuple(features[labels[0]].names))
+
+
+def _not_fetched(source: str, error: Exception, offline: str) -> InputError:
+    received = " ".join(str(error).split())
+    shown = received if len(received) <= 160 else f"{received[:160]}..."
+    return InputError(f"Expected to fetch '{source}'. Received: {shown.rstrip('.')}. Without a network: {offline}.")
+
+
+def _fitted(picture: NDArray[np.uint8], size: tuple[int, int] | None, fit: Fit) -> NDArray[np.uint8]:
+    """At once, one by one: the pictures as they were published need not fit in memory together."""
+    return picture if size is None else resize(picture, size, fit)
 
 
 def _listing(
-    source: str,
-    rows: Iterable[tuple[str, str, NDArray[np.uint8], int]],
-    class_names: tuple[str, ...],
-    size: tuple[int, int] | None,
-    fit: Fit,
+    source: str, rows: Iterable[tuple[str, str, NDArray[np.uint8], int]], class_names: tuple[str, ...]
 ) -> Listing:
     pictures: list[NDArray[np.uint8]] = []
     names, labels, given = [], [], []
     for split, name, picture, label in rows:
         if split not in SPLIT_FOLDERS or label < 0:  # parts like "unsupervised" have no labels
             continue
-        pictures.append(picture if size is None else resize(picture, size, fit))
+        pictures.append(picture)
         names.append(name)
         labels.append(label)
         given.append(SPLIT_FOLDERS[split])
