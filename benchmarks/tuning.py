@@ -33,8 +33,9 @@ from numpy.typing import NDArray
 import toolkit
 from toolkit import Classifier, Dataset, catalogue
 from toolkit.tuning import Settings, Trial, tune
-from toolkit.tuning.declared import declared
+from toolkit.tuning.declared import build, declared
 from toolkit.tuning.oracles import METHODS
+from toolkit.tuning.spaces import shorter
 
 Point = NDArray[np.float64]  # (M,), 0..1
 
@@ -134,8 +135,11 @@ def space_of(contestant: str, dataset: Dataset, epochs: int | None) -> Callable[
     return catalogue.space(contestant, dataset.image_shape, recipe=toolkit.Recipe(epochs=epochs))
 
 
-def gain(contestant: str, data: str, rows: int | None, trials: int, epochs: int | None) -> None:
-    """Print the accuracy of the defaults, of the tuned, and the difference on the test rows."""
+def gain(contestant: str, data: str, rows: int | None, trials: int, epochs: int | None, out: Path | None) -> None:
+    """Print the accuracy of the defaults, of the tuned, and the difference on the test rows.
+
+    `epochs` are those of a trial; the two that are judged train as long as they do without tuning, as in `compare`.
+    """
     dataset = toolkit.load(data, seed=0)
     if rows is not None:
         random = np.random.default_rng(0)
@@ -146,11 +150,11 @@ def gain(contestant: str, data: str, rows: int | None, trials: int, epochs: int 
             for part in [getattr(dataset, name)]
         }
         dataset = replace(dataset, **parts)
-    space = space_of(contestant, dataset, epochs)
-    start = perf_counter()
-    search = tune(space, dataset, trials=trials, name=contestant)
-    seconds = perf_counter() - start
-    fighters = {"defaults": space(declared(space)), "tuned": search.classifier()}
+    recipe = shorter(toolkit.Recipe(epochs=epochs), len(dataset.train))
+    space, whole = space_of(contestant, dataset, recipe.epochs), space_of(contestant, dataset, None)
+    search = tune(space, dataset, trials=trials, name=contestant, out=out)
+    seconds = search.spent["seconds"]
+    fighters = {"defaults": whole(declared(whole)), "tuned": build(whole, declared(whole), search.best.values)}
     result = toolkit.compare(fighters, dataset, show_progress=False)
     fitted, judged = len(dataset.train) + len(dataset.validation), len(dataset.test)
     print(f"{contestant} on {data}, {fitted:,} rows to learn from, {judged:,} to be judged on")
@@ -227,11 +231,12 @@ def main() -> None:
     parser.add_argument("--contestant", help="[cnn; of workers pixels_svm]")
     parser.add_argument("--data", default="digits")
     parser.add_argument("--rows", type=int, help="so many training and validation rows")
-    parser.add_argument("--epochs", type=int, help="of networks; [gain: their own, memory: 2]")
+    parser.add_argument("--epochs", type=int, help="of networks in a trial; [gain: a third, memory: 2]")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--out", type=Path, help="gain: folder of the search, which goes on in it")
     chosen = parser.parse_args()
     if chosen.part == "gain":
-        gain(chosen.contestant or "cnn", chosen.data, chosen.rows, chosen.trials, chosen.epochs)
+        gain(chosen.contestant or "cnn", chosen.data, chosen.rows, chosen.trials, chosen.epochs, chosen.out)
     elif chosen.part == "memory":
         memory(chosen.contestant or "cnn", chosen.data, chosen.trials, chosen.epochs or 2)
     elif chosen.part == "workers":

@@ -9,12 +9,14 @@ import threading
 import time
 from functools import partial
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 
 import grpc
 import pytest
 
 from tests.pretend import Closed, bowl, few, pretend_data
+from tests.pretend_ray import pretend_ray
 from toolkit.cluster import run_all
 from toolkit.comparison import compare
 from toolkit.errors import InputError
@@ -36,6 +38,7 @@ def address():
 @pytest.fixture
 def in_threads(monkeypatch):
     """Workers without processes of their own, and a chief that gives them up soon."""
+    import toolkit.evaluation  # noqa: F401  # now, because the first trial would take seconds over it
 
     class Pool(Here):
         def __init__(self, job, count):
@@ -49,15 +52,15 @@ def in_threads(monkeypatch):
     for module in ("serving", "remote"):
         monkeypatch.setattr(f"toolkit.tuning.{module}.SIGN_SECONDS", 0.05)
         monkeypatch.setattr(f"toolkit.tuning.{module}.ASK_SECONDS", 0.2)
-    monkeypatch.setattr("toolkit.tuning.serving.LOST_SIGNS", 8)
+    monkeypatch.setattr("toolkit.tuning.serving.LOST_SIGNS", 60)  # 3 s: a loaded machine may be late
 
 
 class Worker(threading.Thread):
     """`work` in a thread; `ran` is what it returned."""
 
-    def __init__(self, address, space=bowl, **settings):
+    def __init__(self, address, space=bowl, settings=RANDOM, **more):
         super().__init__(daemon=True)
-        self.run_it = lambda: work(space, pretend_data(), address, settings=RANDOM, patience_seconds=20, **settings)
+        self.run_it = lambda: work(space, pretend_data(), address, settings=settings, patience_seconds=20, **more)
         self.start()
 
     def run(self):
@@ -76,6 +79,29 @@ def test_a_chief_hands_its_trials_to_workers(in_threads, address):
     assert workers[0].ran + workers[1].ran == 14
     assert all(worker.ran > 0 for worker in workers)
     assert told(found.trials) == told(tune(bowl, pretend_data(), trials=14, workers=0, settings=RANDOM).trials)
+
+
+@pytest.mark.parametrize("method", ["bayesian", "hyperband"])
+def test_methods_that_learn_from_results_do_so_over_several_machines(in_threads, address, method):
+    settings = Settings(method=method)
+    workers = [Worker(address, settings=settings, worker_name=name) for name in ("one", "other")]
+    found = tune(bowl, pretend_data(), trials=18, workers=chief(address), settings=settings)
+    for worker in workers:
+        worker.join(20)
+    assert {trial.status for trial in found.trials} == {"finished"}
+    if method == "bayesian":
+        assert [trial.origin for trial in found.trials].count("suggested") == 18 - 4
+        return
+    assert_promoted_in_order(found.trials)
+
+
+def assert_promoted_in_order(trials):
+    """Of the nine on a ninth of the rows the three best went on, and of those the best."""
+    rounds = [[trial for trial in trials if (trial.bracket, trial.level) == (0, level)] for level in range(3)]
+    assert [len(members) for members in rounds] == [9, 3, 1]
+    for below, above in pairwise(rounds):
+        best = sorted(below, key=lambda trial: trial.metrics["log_loss"])[: len(above)]
+        assert {key(trial.values) for trial in above} == {key(trial.values) for trial in best}
 
 
 def test_the_trial_of_a_worker_that_dies_is_run_by_another(in_threads, address):
@@ -145,6 +171,72 @@ def test_ray_without_the_extra_is_refused_with_the_command_that_installs_it():
     for begin in (lambda: rays("auto"), lambda: next(run_all("auto", lambda name: False, {"one": len}, "shared"))):
         with pytest.raises(InputError, match=r"pip install 'touchstone-vision\[ray\]'"):
             begin()
+
+
+@pytest.fixture
+def cluster(monkeypatch):
+    """A function that puts a pretended Ray in the place of the real one, installed or not."""
+
+    def begin(**told):
+        ray = pretend_ray(**told)
+        monkeypatch.setattr("toolkit.cluster.find_spec", lambda name: name)
+        monkeypatch.setitem(sys.modules, "ray", ray)
+        monkeypatch.setitem(sys.modules, "ray.exceptions", ray.exceptions)
+        return ray
+
+    return begin
+
+
+@pytest.mark.parametrize("method", ["random", "hyperband"])
+def test_actors_run_the_trials_of_a_search(cluster, method):
+    ray = cluster(gpus=1)
+    settings = Settings(method=method)
+    found = tune(bowl, pretend_data(), trials=18, workers=rays("auto", 2, gpu=True), settings=settings)
+    assert {trial.status for trial in found.trials} == {"finished"}
+    assert [one for one in ray.asked if one] == [{"num_cpus": 1, "num_gpus": 1.0}] * 2  # two actors, warm all along
+    assert len(ray.ended) == 2
+    if method == "hyperband":
+        assert_promoted_in_order(found.trials)
+    else:
+        assert told(found.trials) == told(tune(bowl, pretend_data(), trials=18, workers=0, settings=settings).trials)
+
+
+def test_an_actor_that_dies_costs_its_own_trial_and_over_the_same_one_again_a_failure(cluster):
+    cluster(deadly=[1, 3, 3])
+    found = tune(bowl, pretend_data(), trials=5, workers=rays("auto", 2), settings=RANDOM)
+    statuses = [trial.status for trial in found.trials]
+    assert statuses == ["finished", "finished", "finished", "failed", "finished"]
+    assert "process that ran it died 2 times" in found.trials[3].error
+
+
+def test_contestants_of_a_duel_ask_the_cluster_for_the_gpus_that_they_want(cluster, tmp_path):
+    ray = cluster(gpus=2)
+    contestants = {"network": Closed(0.1), "pipeline": Closed(0.9)}
+    more = {"keep_models": False, "resamples": 100, "show_progress": False}
+    there = compare(contestants, pretend_data(), **more, elsewhere=partial(run_all, "auto", lambda n: n == "network"))
+    assert [one["num_gpus"] for one in ray.asked] == [1.0, 0.0]
+    here = compare(contestants, pretend_data(), **more)
+    assert {name: one.evaluation.to_dict() for name, one in there.outcomes.items()} == {
+        name: one.evaluation.to_dict() for name, one in here.outcomes.items()
+    }
+
+
+def test_a_refusal_on_the_cluster_is_the_same_line_as_here(cluster):
+    cluster()
+
+    def refuses(_):
+        raise InputError("Expected grey images. Received colour.")
+
+    with pytest.raises(InputError, match=r"^Expected grey images\. Received colour\.$"):
+        list(run_all("auto", lambda name: False, {"one": refuses}, "shared"))
+
+
+def test_a_cluster_that_is_not_there_is_one_line(cluster):
+    cluster(answers=False)
+    with pytest.raises(InputError) as caught:
+        rays("10.0.0.7:6379", 2)
+    assert "Expected a Ray cluster at '10.0.0.7:6379'. None answered (nobody there)" in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.thorough
