@@ -29,6 +29,7 @@ LEVELS = {
     "toolkit.prediction": 3,
     "toolkit.comparison": 4,
     "toolkit.contending": 3,
+    "toolkit.pair_table": 3,
     "toolkit.repeats": 5,
     "toolkit.fitting": 5,
     "toolkit.learning_curve": 4,

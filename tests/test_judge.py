@@ -16,9 +16,9 @@ from toolkit.cli import main
 def touchstone(monkeypatch, capfd):
     """Run a command within this process: (exit status, standard output, standard error)."""
 
-    def run(*arguments):
+    def run(*arguments, width=120):
         monkeypatch.setattr(sys, "argv", ["touchstone", *map(str, arguments)])
-        monkeypatch.setenv("COLUMNS", "120")
+        monkeypatch.setenv("COLUMNS", str(width))
         capfd.readouterr()
         with pytest.raises(SystemExit) as stopped:
             main()
@@ -50,7 +50,8 @@ def test_two_files_are_a_pair(touchstone, tmp_path):
     )
     status, out, _ = touchstone("evaluate", good, bad, "--resamples", 200)
     assert status == 0
-    assert "good is better" in out
+    assert "good - bad" in out
+    assert "better" in out
     found = json.loads(touchstone("evaluate", good, bad, "--json")[1])
     assert found["pairs"][0]["verdict"] == "good is better"
     assert found["contestants"]["good"]["metrics"]["accuracy"]["value"] > 0.8
@@ -85,6 +86,103 @@ def test_a_temperature_is_fitted_on_validation_rows(touchstone, tmp_path):
     status, _, error = touchstone("evaluate", test, "--validation", test)
     assert status == 2
     assert "rows of the test set among them" in error
+
+
+def test_rows_of_a_group_count_together_here_as_in_compare(touchstone, tmp_path):
+    one = predictions(skill=1)
+    twice = np.repeat(np.arange(120), 2)  # every row stands there twice, which tells nothing new
+    columns = {"group": np.array([f"patient {row}" for row in twice])}
+    names = np.array([f"{row}.png" for row in range(240)])
+    doubled = replace(
+        one, labels=one.labels[twice], probabilities=one.probabilities[twice], names=names, columns=columns
+    )
+
+    def width(file, *options):
+        ends = json.loads(touchstone("evaluate", file, "--json", *options)[1])["metrics"]["accuracy"]
+        return ends["high"] - ends["low"]
+
+    alone = width(write(tmp_path, "alone", one))
+    grouped, named = (
+        write(tmp_path, "grouped", doubled),
+        write(tmp_path, "named", replace(doubled, columns={"who": columns["group"]})),
+    )
+    assert width(grouped) == pytest.approx(alone, rel=0.02)
+    assert width(named, "--cluster", "who") == pytest.approx(alone, rel=0.02)
+    assert width(named) < 0.8 * alone
+
+
+def test_intervals_by_bootstrap_and_within_strata(touchstone, tmp_path):
+    file = write(tmp_path, "hog", predictions(skill=1))
+    for method in ("percentile", "bca"):
+        found = json.loads(touchstone("evaluate", file, "--method", method, "--stratify", "class", "--json")[1])
+        assert found["method"] == method
+        assert found["metrics"]["macro_f1"]["low"] < found["metrics"]["macro_f1"]["value"]
+    status, _, error = touchstone("evaluate", file, "--method", "bcA")
+    assert (status, len(error.splitlines())) == (2, 1)
+    assert "Did you mean 'bca'?" in error
+
+
+def test_answering_only_when_sure(touchstone, tmp_path):
+    one = predictions(skill=2)
+    file = write(tmp_path, "hog", one)
+    other = replace(predictions(7, 2), names=np.array([f"validation/{row}.png" for row in range(120)]))
+    validation = write(tmp_path, "validation", other)
+    status, out, _ = touchstone("evaluate", file, "--risk", 0.05, "--risk", 0.2)
+    assert status == 0
+    assert "Chosen on these same rows" in out
+    found = json.loads(touchstone("evaluate", file, "--risk", 0.05, "--risk", 0.2, "--json")[1])["selective"]["hog"]
+    first, second = found["at_risk"]
+    assert first["risk_seen"]["value"] <= 0.05
+    assert first["coverage"] < second["coverage"]
+    told = json.loads(touchstone("evaluate", file, "--risk", 0.05, "--validation", validation, "--json")[1])
+    (elsewhere,) = told["selective"]["hog"]["at_risk"]
+    sure = one.probabilities.max(axis=1)
+    assert elsewhere["coverage"] == pytest.approx(np.mean(sure >= elsewhere["threshold"]))
+    assert elsewhere["threshold"] in other.probabilities.max(axis=1)
+
+
+def test_thresholds_keep_the_precision_or_the_recall(touchstone, tmp_path):
+    file = write(tmp_path, "hog", predictions(skill=2))
+    for goal in ("precision", "recall"):
+        told = json.loads(touchstone("evaluate", file, f"--{goal}", 0.9, "--json")[1])["thresholds"]["hog"]
+        assert list(told) == ["a", "b", "<i>"]
+        assert all(one[goal]["value"] >= 0.9 for one in told.values())
+    status, _, error = touchstone("evaluate", file, "--precision", 0.9, "--recall", 0.9)
+    assert (status, len(error.splitlines())) == (2, 1)
+    assert "either a precision or a recall" in error
+
+
+def test_costs_decide(touchstone, tmp_path):
+    file, costs = write(tmp_path, "hog", predictions(skill=1)), tmp_path / "costs.csv"
+    costs.write_text("class,b,a,<i>,ask\n<i>,9,9,0,0.5\na,1,0,1,0.5\nb,0,1,1,0.5\n")
+    found = json.loads(touchstone("evaluate", file, "--costs", costs, "--json")[1])["costs"]["hog"]
+    assert found["the cheapest expected"]["value"] < found["the likeliest class"]["value"]
+    assert sum(found["decisions"].values()) == 120
+    assert found["decisions"]["ask"] > 0
+    for text in ("class,a\na,1\n", "class,a\na,x\nb,1\n<i>,1\n", "class,a,b\na,1\nb,1\n<i>,1\n", ""):
+        costs.write_text(text)
+        status, _, error = touchstone("evaluate", file, "--costs", costs)
+        assert (status, len(error.splitlines())) == (2, 1)
+        assert "class,DECISION" in error
+
+
+def test_three_are_also_tested_together(touchstone, tmp_path):
+    files = [write(tmp_path, f"skill {skill}", predictions(skill, skill)) for skill in (1, 2, 3)]
+    found = json.loads(touchstone("evaluate", *files, "--json")[1])
+    assert found["cochran"]["p"] < 0.05
+    assert set(found["calibration"]) == {"skill 1", "skill 2", "skill 3"}
+    status, out, _ = touchstone("evaluate", *files)
+    assert status == 0
+    assert "Cochran's Q" in out
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_nothing_is_cut_off(touchstone, tmp_path, width):
+    names = [f"a_contestant_with_a_long_name_{index}" for index in range(4)]
+    files = [write(tmp_path, name, predictions(index, index)) for index, name in enumerate(names)]
+    _, out, _ = touchstone("evaluate", *files, "--risk", 0.1, width=width)
+    assert "…" not in out
+    assert max(map(len, out.splitlines())) <= width
 
 
 BAD = {

@@ -380,6 +380,8 @@ def test_pairs_stand_by_rank_the_better_one_first(made):
     named = [tuple(row[0].split(" − ")) for row in table.rows]
     assert named == list(combinations(places, 2))
     assert not any(row[1].startswith("−") for row in table.rows)
+    run.comparison["cochran"] = {"q": 74.83, "p": 2e-15}
+    assert pairs_table(run).caption.endswith("Cochran’s Q 74.8, p < 0.001.")
 
 
 def test_signs_that_would_cover_each_other_step_aside():

@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from toolkit import runs
@@ -18,7 +17,8 @@ from toolkit.contending import Contended, contend, plain, settings
 from toolkit.data import Dataset
 from toolkit.environment import device, versions
 from toolkit.errors import InputError
-from toolkit.evaluation import Design, Evaluation, Pair, compare_pairs, details, evaluate, groups, sampled
+from toolkit.evaluation import Design, Evaluation, Pair, cochran_q, compare_pairs, details, evaluate, grouped, groups
+from toolkit.pair_table import pair_table
 from toolkit.progress import Advance, bar
 
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ class Comparison:
     resamples: int
     command: str = ""  # that made it, where it was one
     tuning: dict[str, Any] = dataclasses.field(default_factory=dict)  # budget, and what each spent; empty: defaults
+    cochran: tuple[float, float] | None = None  # Q and p over three or more, rows drawn alone
 
     def ranked(self) -> list[Outcome]:
         """Outcomes, the most accurate first; ties by log loss."""
@@ -90,6 +91,7 @@ class Comparison:
             "tuning": self.tuning,
             "contestants": {name: outcome.to_dict() for name, outcome in self.outcomes.items()},
             "pairs": [pair.to_dict() for pair in self.pairs],
+            "cochran": None if self.cochran is None else {"q": self.cochran[0], "p": self.cochran[1]},
             "groups": self.letters,
             "versions": versions(),
             "device": device(),
@@ -139,20 +141,7 @@ class Comparison:
 
     def pair_table(self) -> "Table":
         """A row for each pair: the verdict, and the smallest difference that this test set could have shown."""
-        from rich import box
-        from rich.table import Table
-
-        caption = "p: exact McNemar, corrected for all pairs (Holm). The interval is of its pair alone."
-        table = Table(caption=caption, box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
-        table.add_column("pair")
-        for column in ("difference of accuracy", "p", "could show"):
-            table.add_column(column, justify="right", no_wrap=True)
-        table.add_column("verdict")
-        for pair in self.pairs:
-            could = f"{pair.smallest_difference:.3f}" if pair.smallest_difference <= 1 else "nothing"
-            difference = f"{pair.difference:+.3f} \\[{pair.low:+.3f}, {pair.high:+.3f}]"
-            table.add_row(f"{pair.a} - {pair.b}", difference, f"{pair.holm_p:.2g}", could, pair.verdict)
-        return table
+        return pair_table(self.pairs, [outcome.name for outcome in self.ranked()], self.cochran)
 
     def verdict(self) -> str:
         """The answer in two sentences: who is the most accurate, who cannot be told from it, and what is cheap."""
@@ -206,10 +195,11 @@ def compare(
 
     Nothing is chosen here, so the validation rows train too. Contestants are fitted in place. With `out`, each finished
     contestant is written to the folder at once; the same call goes on with those not yet finished, a network after its
-    last whole epoch; another call is refused. `seed` is that of the bootstrap; contestants carry their own. `command` is written down, for whoever runs it again,
-    and so is `tuning`, the account of a search that chose the settings (`toolkit.tuning.together.account`). With `out`
-    each fitted classifier is kept as NAME/model (`keep_models`); one that cannot be is told so in contestant.json.
-    `elsewhere` runs contestants side by side on other machines (`toolkit.cluster.run_all`) and not in place.
+    last whole epoch; another call is refused. `seed` is that of the bootstrap; contestants carry their own. `command`
+    is written down, for whoever runs it again, and so is `tuning`, the account of a search that chose the settings
+    (`toolkit.tuning.together.account`). With `out` each fitted classifier is kept as NAME/model (`keep_models`); one
+    that cannot be is told so in contestant.json. `elsewhere` runs contestants side by side on other machines
+    (`toolkit.cluster.run_all`) and not in place.
     """
     if not contestants:
         raise InputError("Expected at least one contestant. Received none.")
@@ -258,8 +248,18 @@ def compare(
         )
     pairs = tuple(compare_pairs(labels, by_name, **told))
     accuracies = {name: outcome.evaluation["accuracy"].value for name, outcome in outcomes.items()}
+    together = cochran_q(labels, by_name) if len(by_name) > 2 and design is None else None
     comparison = Comparison(
-        outcomes, pairs, groups(accuracies, pairs), data, seed, confidence, resamples, command, dict(tuning or {})
+        outcomes,
+        pairs,
+        groups(accuracies, pairs),
+        data,
+        seed,
+        confidence,
+        resamples,
+        command,
+        tuning=dict(tuning or {}),
+        cochran=together,
     )
     if folder is not None:
         runs.write_json(folder / "comparison.json", comparison.to_dict())
@@ -286,13 +286,7 @@ def _keeping(
 
 def _design(columns: Mapping[str, NDArray[Any]]) -> Design | None:
     """Rows of one `group` are drawn together, rows without one alone; None where no group has two test rows."""
-    if "group" not in columns:
-        return None
-    names = columns["group"].astype(np.str_)
-    alone = np.char.add("row ", np.arange(len(names)).astype(np.str_))
-    clusters = np.where(names == "", alone, np.char.add("group ", names))
-    units = len(np.unique(clusters))
-    return sampled(clusters=clusters) if 1 < units < len(clusters) else None
+    return grouped(columns["group"]) if "group" in columns else None
 
 
 def _rows(dataset: Dataset) -> dict[str, int]:

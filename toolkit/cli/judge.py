@@ -11,6 +11,8 @@ from toolkit.cli.options import Confidence, Json, Resamples, Seed, app, wake_ker
 from toolkit.errors import InputError, unknown
 from toolkit.runs import Predictions, check_together, read_predictions
 
+MOST_CLASSES = 30  # that are shown one by one; --json has them all
+
 
 @app.command()
 def evaluate(
@@ -21,41 +23,77 @@ def evaluate(
     by: Annotated[
         str | None, typer.Option(metavar="COLUMN", help="Judge each value of a column of the manifest by itself.")
     ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="Rows of one value count together, in intervals and tests. [group]"),
+    ] = None,
+    stratify: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Rows were drawn within each value; class: within each class.")
+    ] = None,
+    method: Annotated[str, typer.Option(help="Of the intervals: score, or by bootstrap: percentile or bca.")] = "score",
     validation: Annotated[
-        Path | None, typer.Option(help="Predictions of validation rows: fits a temperature, shows before and after.")
+        Path | None,
+        typer.Option(help="Predictions of validation rows: fits a temperature, chooses thresholds; seen on the test."),
+    ] = None,
+    risk: Annotated[
+        list[float] | None,
+        typer.Option(help="Answer only when sure: how many rows, with so many answers wrong? As 0.02; repeatable."),
+    ] = None,
+    precision: Annotated[
+        float | None, typer.Option(help="The threshold of each class for it, with the most recall.")
+    ] = None,
+    recall: Annotated[
+        float | None, typer.Option(help="The threshold of each class for it, with the most precision.")
+    ] = None,
+    costs: Annotated[
+        Path | None,
+        typer.Option(metavar="CSV", help="class,DECISION,... and a line of costs for each class: decide by cost."),
     ] = None,
     seed: Seed = 0,
     confidence: Confidence = 0.95,
     resamples: Resamples = 2000,
     as_json: Json = False,
 ) -> None:
-    """The same numbers again from what was written: no model, no images."""
+    """The same numbers again from what was written: no model, no images.
+
+    Of one file the metrics, the scores of each class and the calibration; of two or more their pairs: exact McNemar
+    with Holm's correction (mid-p in --json), and Cochran's Q over three or more. In Python: help(toolkit.evaluation).
+    """
     stored = {_name(path, predictions): read_predictions(path) for path in predictions}
     if len(stored) < len(predictions):
         raise InputError("Expected each predictions.npz once. Received one of them twice.")
     check_together(stored)
-    if by is not None:
-        for one in stored.values():
-            if by not in one.columns:
-                raise unknown("column of the manifest", by, one.columns)
     before = _validation(validation, stored)
     wake_keras()
-    from toolkit.evaluation import compare_pairs
+    from toolkit.cli import asked
+    from toolkit.evaluation import cochran_q, compare_pairs
     from toolkit.evaluation import evaluate as judge
 
-    told: dict[str, Any] = {"confidence": confidence, "resamples": resamples, "seed": seed}
-    results = {name: judge(one.labels, one.probabilities, one.class_names, **told) for name, one in stored.items()}
     first = next(iter(stored.values()))
-    pairs = compare_pairs(first.labels, {name: one.probabilities for name, one in stored.items()}, **told)
-    groups = {name: _groups(one, by, confidence) for name, one in stored.items()} if by else {}
-    scaled = {name: _scaled(one, before, confidence) for name, one in stored.items()} if before else {}
+    for name in (by, cluster, None if stratify == "class" else stratify):
+        for one in stored.values() if name is not None else ():
+            asked.column(one, str(name))
+    design = asked.design_of(first, cluster, stratify)
+    told: dict[str, Any] = {"confidence": confidence, "resamples": resamples, "seed": seed}
+    told |= {"method": method, "design": design}
+    results = {name: judge(one.labels, one.probabilities, one.class_names, **told) for name, one in stored.items()}
+    by_name = {name: one.probabilities for name, one in stored.items()}
+    pairs = compare_pairs(first.labels, by_name, **told)
+    together = cochran_q(first.labels, by_name) if len(stored) > 2 and not (design and design.clustered) else None
+    questions = asked.Asked(by, before, risk or (), precision, recall, costs, confidence)
+    answers = {name: list(asked.answers(name, one, questions)) for name, one in stored.items()}
     if as_json:
         found: dict[str, Any] = {name: result.to_dict() for name, result in results.items()}
-        further = {"pairs": [pair.to_dict() for pair in pairs], "groups": _plain(groups), "temperature": _plain(scaled)}
         whole = next(iter(found.values())) if len(found) == 1 else {"contestants": found}
-        print(json.dumps({**whole, **{k: v for k, v in further.items() if v}}, indent=2, ensure_ascii=False))
+        whole |= {"pairs": [pair.to_dict() for pair in pairs]} if pairs else {}
+        whole |= {"cochran": {"q": together[0], "p": together[1]}} if together else {}
+        for name, given in answers.items():
+            for answer in given:
+                whole.setdefault(answer.key, {})[name] = answer.plain
+        print(json.dumps(whole, indent=2, ensure_ascii=False))
         return
-    _show(results, pairs, groups, scaled)
+    wanted = [answer.table for given in answers.values() for answer in given if len(stored) == 1 or answer.asked]
+    _show(results, pairs, together, wanted)
 
 
 def _name(path: Path, among: Sequence[Path]) -> str:
@@ -80,63 +118,33 @@ def _validation(path: Path | None, stored: dict[str, Predictions]) -> Prediction
     return before
 
 
-def _groups(one: Predictions, by: str | None, confidence: float) -> Any:
-    from toolkit.evaluation import evaluate_groups
-
-    return evaluate_groups(one.labels, one.probabilities, one.columns[str(by)], one.class_names, confidence=confidence)
-
-
-def _scaled(one: Predictions, before: Predictions, confidence: float) -> Any:
-    from toolkit.evaluation import temperature_scaling
-
-    return temperature_scaling(one.labels, one.probabilities, before.labels, before.probabilities, confidence)
-
-
-def _plain(values: dict[str, Any]) -> dict[str, Any]:
-    import dataclasses
-
-    return {
-        name: value.to_dict() if hasattr(value, "to_dict") else dataclasses.asdict(value)
-        for name, value in values.items()
-    }
-
-
-def _show(results: dict[str, Any], pairs: Sequence[Any], groups: dict[str, Any], scaled: dict[str, Any]) -> None:
-    """Tables of metrics, of pairs, of groups and of what a temperature does."""
+def _show(results: dict[str, Any], pairs: Sequence[Any], together: Any, further: Sequence[Any]) -> None:
+    """Tables of metrics, of classes, of pairs, and of what was asked besides."""
     from rich.console import Console
-    from rich.table import Table
+
+    from toolkit.cli.asked import table
+    from toolkit.pair_table import pair_table
 
     console = Console()
-    for name, result in results.items():
-        table = Table("metric", "value", "low", "high", title=f"{name}: {result.rows:,} images")
-        for metric, interval in result.metrics.items():
-            table.add_row(metric, *(f"{number:.4f}" for number in (interval.value, interval.low, interval.high)))
-        console.print(table)
+    many = max(1, (console.width - 20) // 22)  # contestants side by side
+    names = list(results)
+    first = results[names[0]]
+    for start in range(0, len(names), many):
+        shown = names[start : start + many]
+        made = table(f"{first.rows:,} images, {first.confidence:.0%} intervals", "metric", *shown)
+        for metric in first.metrics:
+            made.add_row(metric.replace("_", " "), *(str(results[name][metric]) for name in shown))
+        console.print(made)
+    if len(names) == 1 and len(first.per_class) <= MOST_CLASSES:
+        made = table(f"{names[0]}: class by class", "class", "rows", "precision", "recall", "F1")
+        for one in first.per_class:
+            made.add_row(one.name, f"{one.support:,}", str(one.precision), str(one.recall), str(one.f1))
+        console.print(made)
     if pairs:
-        table = Table("pair", "difference of accuracy", "p", "could show", "verdict")
-        for pair in pairs:
-            ends = f"{pair.difference:+.4f} ({pair.low:+.4f}..{pair.high:+.4f})"
-            row = (f"{pair.a} - {pair.b}", ends, f"{pair.holm_p:.4f}", f"{pair.smallest_difference:.4f}", pair.verdict)
-            table.add_row(*row)
-        console.print(table)
-    for name, found in groups.items():
-        table = Table("group", "rows", "accuracy", "p", "against the rest", title=f"{name}, the worst group first")
-        for group in found.groups:
-            value = str(group.evaluation["accuracy"])
-            table.add_row(group.name, f"{group.evaluation.rows:,}", value, f"{group.holm_p:.4f}", group.verdict)
-        console.print(table)
-    for name, one in scaled.items():
-        table = Table(
-            "", "before", "after", title=f"{name}: temperature {one.temperature:.3f}, fitted on validation rows"
-        )
-        rows = (
-            ("ECE", one.ece_before.interval, one.ece_after.interval),
-            ("log loss", one.log_loss_before, one.log_loss_after),
-            ("Brier score", one.brier_before, one.brier_after),
-        )
-        for label, was, now in rows:
-            table.add_row(label, str(was), str(now))
-        console.print(table)
+        ranked = sorted(names, key=lambda name: (-results[name]["accuracy"].value, results[name]["log_loss"].value))
+        console.print(pair_table(pairs, ranked, together))
+    for one in further:
+        console.print(one)
 
 
 @app.command()

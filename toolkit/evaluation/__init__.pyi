@@ -7,8 +7,8 @@ from .calibration import (
     classwise_calibration_error,
     reliability,
 )
-from .decisions import Threshold, decide, mean_cost, threshold_for
-from .design import Design, sampled
+from .decisions import Threshold, at_threshold, decide, mean_cost, threshold_for
+from .design import Design, grouped, sampled
 from .differences import Difference, compare_metric
 from .evaluation import ClassScores, Evaluation, evaluate
 from .groupwise import Group, GroupTable, evaluate_groups
@@ -39,6 +39,7 @@ __all__ = [
     "TemperatureScaling",
     "Threshold",
     "apply_temperature",
+    "at_threshold",
     "brier_parts",
     "calibration_error",
     "classwise_calibration_error",
@@ -52,6 +53,7 @@ __all__ = [
     "evaluate",
     "evaluate_groups",
     "fit_temperature",
+    "grouped",
     "groupings",
     "groups",
     "mean_cost",

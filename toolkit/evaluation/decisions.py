@@ -65,6 +65,20 @@ def threshold_for(
     )
 
 
+def at_threshold(
+    labels: Any, probabilities: Any, index: int, threshold: float, *, confidence: float = 0.95
+) -> Threshold:
+    """What a threshold of class `index`, chosen on other rows, gives on these: labels (N,), probabilities (N, K)."""
+    rows = read_rows(labels, probabilities)
+    if not 0 <= index < rows.classes:
+        raise InputError(f"Expected a class from 0 to {rows.classes - 1}. Received: {index}.")
+    called, positive = rows.probabilities[:, index].astype(np.float64) >= threshold, rows.labels == index
+    hits = int(np.sum(called & positive))
+    return Threshold(
+        threshold, wilson(hits, int(called.sum()), confidence), wilson(hits, int(positive.sum()), confidence)
+    )
+
+
 @double_precision
 def decide(probabilities: Any, costs: Any) -> Labels:
     """Probabilities (N, K) and costs (K, D) of decision d for a row of class k -> the cheapest, int64 (N,).

@@ -76,6 +76,14 @@ def sampled(clusters: Any = None, strata: Any = None) -> Design:
     return Design(rows, cluster, stratum, units, unit_stratum)
 
 
+def grouped(column: Any) -> Design | None:
+    """Rows (N,) of one group were drawn together, rows with '' alone; None where no group has two rows, or all one."""
+    names = np.asarray(column).astype(np.str_)
+    alone = np.char.add("row ", np.arange(len(names)).astype(np.str_))
+    clusters = np.where(names == "", alone, np.char.add("group ", names))
+    return sampled(clusters=clusters) if 1 < len(np.unique(clusters)) < len(clusters) else None
+
+
 def check_design(design: Design | None, rows: int) -> Design:
     """The design that was given, if it is of so many rows, and otherwise that of rows drawn alone."""
     if design is None:

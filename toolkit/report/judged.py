@@ -43,8 +43,9 @@ def calibration_rows(run: Run) -> list[Row]:
 def _noise(ece: Mapping[str, Any]) -> str:
     """How much of an ECE is noise, as far as there is an ECE."""
     bias, value = ece.get("bias"), ece.get("value")
-    known = isinstance(bias, int | float) and isinstance(value, int | float)
-    return "all of it" if known and value > 0 and bias >= value else fixed(bias)
+    if isinstance(bias, int | float) and isinstance(value, int | float) and 0 < value <= bias:
+        return "all of it"
+    return fixed(bias)
 
 
 def selective_rows(run: Run) -> tuple[list[float], list[Row]]:

@@ -68,6 +68,9 @@ def pairs_table(run: Run) -> Table:
             ]
         )
     caption = "Paired differences of accuracy in percentage points; exact McNemar test, p by Holm over all pairs."
+    together = run.comparison.get("cochran")
+    if isinstance(together, Mapping):
+        caption += f" All together: Cochran’s Q {fixed(together.get('q'), 1)}, p {p_value(together.get('p'))}."
     return Table(caption, ["pair", "difference", "p", "Holm p", "smallest that would show", "verdict"], rows)
 
 

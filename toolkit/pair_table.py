@@ -1,0 +1,42 @@
+"""The pairs of a duel as a table for the terminal. It knows what was found, not how."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from toolkit.evaluation import Pair
+from toolkit.evaluation.paired import CANNOT_TELL
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+def pair_table(pairs: Sequence[Pair], ranked: Sequence[str], cochran: tuple[float, float] | None = None) -> "Table":
+    """Pairs of contestants as a rich table, in the order of the names `ranked`, the more accurate of the two first.
+
+    cochran: Q and p over all of them, for the caption.
+    """
+    from rich import box
+    from rich.table import Table
+
+    together = "" if cochran is None else f" All together: Cochran's Q {cochran[0]:.1f}, p {cochran[1]:.2g}."
+    table = Table(
+        caption="Accuracy of the first minus that of the second. p: exact McNemar, corrected for all pairs (Holm); the "
+        f"interval is of its pair alone. Shows from: the smallest difference that would be significant.{together}",
+        box=box.SIMPLE_HEAD,
+        collapse_padding=True,
+        pad_edge=False,
+    )
+    table.add_column("pair", overflow="fold")
+    for column in ("difference", "p", "shows from"):
+        table.add_column(column, justify="right", no_wrap=column != "shows from")
+    table.add_column("verdict", no_wrap=True)
+    places = {name: place for place, name in enumerate(ranked)}
+    for pair in sorted(pairs, key=lambda pair: sorted((places[pair.a], places[pair.b]))):
+        turned = places[pair.a] > places[pair.b]
+        (first, second), sign = ((pair.b, pair.a), -1) if turned else ((pair.a, pair.b), 1)
+        low, high = sorted((sign * pair.low, sign * pair.high))
+        difference = f"{sign * pair.difference + 0.0:+.3f} \\[{low:+.3f}, {high:+.3f}]"
+        shows = f"{pair.smallest_difference:.3f}" if pair.smallest_difference <= 1 else "nothing"
+        verdict = CANNOT_TELL if pair.better is None else "better" if pair.better == first else "worse"
+        table.add_row(f"{first} - {second}", difference, f"{pair.holm_p:.2g}", shows, verdict)
+    return table
