@@ -176,6 +176,16 @@ def test_three_are_also_tested_together(touchstone, tmp_path):
     assert "Cochran's Q" in out
 
 
+def test_names_in_brackets_are_text(touchstone, tmp_path):
+    odd = replace(predictions(), class_names=("[/b]", "[red]a[/red]", "c"), columns={"site": np.full(120, "[bold]x")})
+    odd.columns["site"][:60] = "[/]"
+    files = [write(tmp_path, name, odd) for name in ("[one]", "[two]")]
+    status, out, error = touchstone("evaluate", files[0], "--by", "site", "--precision", 0.5)
+    assert status == 0, error
+    assert all(word in out for word in ("[/b]", "[red]a[/red]", "[bold]x", "[/]", "[one]"))
+    assert "[one] - [two]" in touchstone("evaluate", *files)[1]
+
+
 @pytest.mark.parametrize("width", [80, 120])
 def test_nothing_is_cut_off(touchstone, tmp_path, width):
     names = [f"a_contestant_with_a_long_name_{index}" for index in range(4)]

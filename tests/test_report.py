@@ -17,6 +17,7 @@ from toolkit.report import keep_images, rows_to_explain, write_figures, write_re
 from toolkit.report.figures.classes import aside
 from toolkit.report.figures.confusion import LEVELS, shade, worst_mistakes
 from toolkit.report.figures.cost import PRICES, front, place_labels
+from toolkit.report.figures.selective import thinned
 from toolkit.report.gallery import by_interest, chapters
 from toolkit.report.reading import read_runs
 from toolkit.report.svg import Scale
@@ -382,6 +383,16 @@ def test_pairs_stand_by_rank_the_better_one_first(made):
     assert not any(row[1].startswith("−") for row in table.rows)
     run.comparison["cochran"] = {"q": 74.83, "p": 2e-15}
     assert pairs_table(run).caption.endswith("Cochran’s Q 74.8, p < 0.001.")
+
+
+def test_a_curve_of_many_points_is_drawn_with_few():
+    points = [(index / 50, 100 + 30 * np.sin(index / 2000)) for index in range(10_001)]
+    drawn = np.array(thinned(points))
+    assert len(drawn) < 300
+    assert tuple(drawn[0]) == points[0]
+    assert tuple(drawn[-1]) == points[-1]
+    xs, ys = np.array(points).T
+    assert np.abs(np.interp(xs, *drawn.T) - ys).max() < 1
 
 
 def test_signs_that_would_cover_each_other_step_aside():

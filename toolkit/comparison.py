@@ -100,11 +100,12 @@ class Comparison:
     def table(self) -> "Table":
         """The leaderboard as a rich table."""
         from rich import box
+        from rich.markup import escape
         from rich.table import Table
 
-        rows = self.data["rows"]
+        rows, source = self.data["rows"], escape(str(self.data["source"]))
         table = Table(
-            title=f"{self.data['source']}: {rows['fit']:,} images to learn from, {rows['test']:,} to be judged on",
+            title=f"{source}: {rows['fit']:,} images to learn from, {rows['test']:,} to be judged on",
             caption=f"[ ] {self.confidence:.0%} intervals. Contestants that share a letter cannot be told apart."
             + self._clustered()
             + self._tuned(),
@@ -117,7 +118,7 @@ class Comparison:
             table.add_column(column, justify="center" if column == "group" else "right", no_wrap=True)
         for outcome in self.ranked():
             table.add_row(
-                outcome.name,
+                escape(outcome.name),
                 _interval(outcome.evaluation["accuracy"]),
                 f"{outcome.evaluation['macro_f1'].value:.3f}",
                 self.letters[outcome.name],

@@ -16,6 +16,7 @@ def pair_table(pairs: Sequence[Pair], ranked: Sequence[str], cochran: tuple[floa
     cochran: Q and p over all of them, for the caption.
     """
     from rich import box
+    from rich.markup import escape
     from rich.table import Table
 
     together = "" if cochran is None else f" All together: Cochran's Q {cochran[0]:.1f}, p {cochran[1]:.2g}."
@@ -38,5 +39,5 @@ def pair_table(pairs: Sequence[Pair], ranked: Sequence[str], cochran: tuple[floa
         difference = f"{sign * pair.difference + 0.0:+.3f} \\[{low:+.3f}, {high:+.3f}]"
         shows = f"{pair.smallest_difference:.3f}" if pair.smallest_difference <= 1 else "nothing"
         verdict = CANNOT_TELL if pair.better is None else "better" if pair.better == first else "worse"
-        table.add_row(f"{first} - {second}", difference, f"{pair.holm_p:.2g}", shows, verdict)
+        table.add_row(escape(f"{first} - {second}"), difference, f"{pair.holm_p:.2g}", shows, verdict)
     return table

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from rich import box
+from rich.markup import escape
 from rich.table import Table
 
 from toolkit import evaluation
@@ -73,10 +74,16 @@ def answers(name: str, one: Predictions, asked: Asked) -> Iterator[Answer]:
 
 def table(title: str, *heads: str, caption: str | None = None) -> Table:
     """Names left, numbers right, as wide as the terminal allows."""
-    made = Table(title=title, caption=caption, box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
+    told = {"title": escape(title), "caption": None if caption is None else escape(caption)}
+    made = Table(**told, box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
     for place, head in enumerate(heads):
-        made.add_column(head, justify="right" if place else "left", overflow="fold")
+        made.add_column(escape(head), justify="right" if place else "left", overflow="fold")
     return made
+
+
+def add(made: Table, *cells: str) -> None:
+    """Add a row of plain text; names in brackets are names, not styles."""
+    made.add_row(*map(escape, cells))
 
 
 def p_value(p: float) -> str:
@@ -96,7 +103,7 @@ def _calibration(name: str, one: Predictions, asked: Asked) -> Answer:
     shown = table(f"{name}: calibration error", "bins", "ECE", "noise", "calibrated", caption=caption)
     for label, error in errors.items():
         noise = "all of it" if 0 < error.value <= error.bias else f"{error.bias:.3f}"
-        shown.add_row(label, str(error.interval), noise, f"{error.if_calibrated:.3f}")
+        add(shown, label, str(error.interval), noise, f"{error.if_calibrated:.3f}")
     brier = vars(evaluation.brier_parts(*arrays))
     plain = {label.replace(" ", "_"): dataclasses.asdict(error) for label, error in errors.items()}
     return Answer("calibration", {**plain, "brier": brier}, shown, asked=False)
@@ -110,7 +117,7 @@ def _groups(name: str, one: Predictions, asked: Asked) -> Answer:
     shown = table(f"{name}, the worst group first", "group", "rows", "accuracy", "p", "against the rest")
     for group in found.groups:
         ends = str(group.evaluation["accuracy"])
-        shown.add_row(group.name, f"{group.evaluation.rows:,}", ends, p_value(group.holm_p), group.verdict)
+        add(shown, group.name, f"{group.evaluation.rows:,}", ends, p_value(group.holm_p), group.verdict)
     return Answer("groups", found.to_dict(), shown)
 
 
@@ -119,9 +126,9 @@ def _temperature(name: str, one: Predictions, asked: Asked, before: Predictions)
     found = evaluation.temperature_scaling(*arrays, asked.confidence)
     title = f"{name}: temperature {found.temperature:.3f}, fitted on validation rows"
     shown = table(title, "", "before", "after")
-    shown.add_row("ECE", str(found.ece_before.interval), str(found.ece_after.interval))
-    shown.add_row("log loss", str(found.log_loss_before), str(found.log_loss_after))
-    shown.add_row("Brier score", str(found.brier_before), str(found.brier_after))
+    add(shown, "ECE", str(found.ece_before.interval), str(found.ece_after.interval))
+    add(shown, "log loss", str(found.log_loss_before), str(found.log_loss_after))
+    add(shown, "Brier score", str(found.brier_before), str(found.brier_after))
     return Answer("temperature", dataclasses.asdict(found), shown)
 
 
@@ -136,7 +143,7 @@ def _selective(name: str, one: Predictions, asked: Asked) -> Answer:
         one_risk = curve.at_threshold(chosen.at_risk(risk).threshold)
         found.append({"risk": risk, "threshold": _finite(one_risk.threshold), "coverage": one_risk.coverage})
         found[-1]["risk_seen"] = one_risk.risk.to_dict()
-        shown.add_row(f"{risk:.1%}", f"{one_risk.threshold:.3f}", f"{one_risk.coverage:.1%}", str(one_risk.risk))
+        add(shown, f"{risk:.1%}", f"{one_risk.threshold:.3f}", f"{one_risk.coverage:.1%}", str(one_risk.risk))
     return Answer("selective", {"area": curve.area, "at_risk": found}, shown)
 
 
@@ -153,7 +160,7 @@ def _thresholds(name: str, one: Predictions, asked: Asked) -> Answer:
         )
         ends = {"precision": seen.precision.to_dict(), "recall": seen.recall.to_dict()}
         found[label] = {"threshold": _finite(seen.threshold), **ends}
-        shown.add_row(label, f"{seen.threshold:.3f}", str(seen.precision), str(seen.recall))
+        add(shown, label, f"{seen.threshold:.3f}", str(seen.precision), str(seen.recall))
     return Answer("thresholds", found, shown)
 
 
@@ -169,7 +176,7 @@ def _costs(name: str, one: Predictions, asked: Asked, path: Path) -> Answer:
     caption = "Decided by cost: " + ", ".join(f"{label} {n:,}" for label, n in zip(decisions, counts, strict=True))
     shown = table(f"{name}: cost of a row", "decision", "mean", caption=caption)
     for how, interval in found.items():
-        shown.add_row(how, str(interval))
+        add(shown, how, str(interval))
     plain = {how: interval.to_dict() for how, interval in found.items()}
     return Answer("costs", {**plain, "decisions": dict(zip(decisions, counts, strict=True))}, shown)
 

@@ -122,7 +122,7 @@ def _show(results: dict[str, Any], pairs: Sequence[Any], together: Any, further:
     """Tables of metrics, of classes, of pairs, and of what was asked besides."""
     from rich.console import Console
 
-    from toolkit.cli.asked import table
+    from toolkit.cli.asked import add, table
     from toolkit.pair_table import pair_table
 
     console = Console()
@@ -133,12 +133,12 @@ def _show(results: dict[str, Any], pairs: Sequence[Any], together: Any, further:
         shown = names[start : start + many]
         made = table(f"{first.rows:,} images, {first.confidence:.0%} intervals", "metric", *shown)
         for metric in first.metrics:
-            made.add_row(metric.replace("_", " "), *(str(results[name][metric]) for name in shown))
+            add(made, metric.replace("_", " "), *(str(results[name][metric]) for name in shown))
         console.print(made)
     if len(names) == 1 and len(first.per_class) <= MOST_CLASSES:
         made = table(f"{names[0]}: class by class", "class", "rows", "precision", "recall", "F1")
         for one in first.per_class:
-            made.add_row(one.name, f"{one.support:,}", str(one.precision), str(one.recall), str(one.f1))
+            add(made, one.name, f"{one.support:,}", str(one.precision), str(one.recall), str(one.f1))
         console.print(made)
     if pairs:
         ranked = sorted(names, key=lambda name: (-results[name]["accuracy"].value, results[name]["log_loss"].value))

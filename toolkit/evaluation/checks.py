@@ -67,9 +67,8 @@ def check_sums(smallest: float, sums: NDArray[np.float64], tolerance: float) -> 
     """Refuse NaN, negative values and rows that do not sum to 1, given the smallest value and the sum of each row."""
     if not np.isfinite(sums).all() or np.isnan(smallest):
         rows = np.flatnonzero(~np.isfinite(sums))
-        raise InputError(
-            f"Expected finite probabilities. Received: NaN or infinity in {len(rows)} rows, first in row {rows[0]}."
-        )
+        many = f"row {rows[0]}" if len(rows) == 1 else f"{len(rows):,} rows, first in row {rows[0]}"
+        raise InputError(f"Expected finite probabilities. Received: NaN or infinity in {many}.")
     off = np.abs(sums - 1) > tolerance
     if smallest < 0 or off.any():
         row = int(np.argmax(np.abs(sums - 1)))

@@ -48,10 +48,19 @@ def risk_by_coverage(run: Run, width: float) -> Markup | None:
         drawing.text(across(tick), floor + 16, percent(tick, 0), "muted small", "middle" if tick < 1 else "end")
     for entrant, curve in curves:
         drawing.raw(f'<g class="k{entrant.colour % COLOURS}">')
-        drawing.polyline([(across(coverage), up(risk)) for coverage, risk in curve], "stroke")
+        drawing.polyline(thinned([(across(coverage), up(risk)) for coverage, risk in curve]), "stroke")
         drawing.raw("</g>")
         coverage, risk = curve[-1]
         drawing.marker(across(coverage), up(risk), entrant.colour, f"{entrant.name}: {percent(risk)} wrong of all")
     drawing.text((left + right) / 2, floor + 38, "share of rows answered, the surest first", "muted", "middle")
     drawing.upright(12, (top + floor) / 2, "wrong answers", "muted", "middle")
     return drawing.markup()
+
+
+def thinned(points: Sequence[tuple[float, float]], apart: float = 1.0) -> list[tuple[float, float]]:
+    """The points (x, y) in pixels that are at least so far from the one kept before, across or up; and the last."""
+    kept = [points[0]]
+    for x, y in points[1:]:
+        if abs(x - kept[-1][0]) >= apart or abs(y - kept[-1][1]) >= apart:
+            kept.append((x, y))
+    return kept if kept[-1] == points[-1] else [*kept, points[-1]]
