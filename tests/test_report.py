@@ -238,6 +238,7 @@ def test_runs_of_other_rows_say_that_they_form_no_pairs(made, run, tmp_path):
         alter(path, manifest=np.array("f" * 64))
     page = Page(write_report([made.folder, run], tmp_path / "both.html").read_text())
     assert "judged on different rows" in page.visible
+    assert {f"made flowers, {folder.name}" for folder in (made.folder, run)} <= set(page.text)  # of one source
     assert "no pairs are formed between them" in page.visible
 
 
@@ -308,11 +309,11 @@ def test_other_images_are_refused(made, tmp_path):
 def test_tables_for_papers(made, tmp_path):
     markdown = write_tables([made.folder], tmp_path / "table.md", "md").read_text()
     rows = [line for line in markdown.splitlines() if line.startswith("|")]
-    assert len(rows) == 2 + 3 + 2 + 3  # leaderboard of three, three pairs
+    assert len(rows) == 3 * (2 + 3)  # leaderboard of three, their costs, three pairs
     assert all(line.count(" | ") == rows[0].count(" | ") for line in rows[:5])
     assert "lbp & \\<b\\>svm\\</b\\>" in markdown
     latex = write_tables([made.folder], tmp_path / "table.tex", "tex").read_text()
-    assert latex.count(r"\begin{table*}") == latex.count(r"\end{table*}") == 2
+    assert latex.count(r"\begin{table*}") == latex.count(r"\end{table*}") == 3
     assert r"lbp \& \textless{}b\textgreater{}svm\textless{}/b\textgreater{}" in latex
     assert r"hog\_svm" in latex
     assert latex.isascii()

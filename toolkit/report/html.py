@@ -116,9 +116,9 @@ def _links(pages: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
 
 def _overview(runs: Sequence[Run]) -> list[tuple[Entrant, list[tuple[Cell, bool]]]]:
     """Every contestant of any run, with its accuracy in each and whether it is among the first there."""
-    entrants = {entrant.name: entrant for run in reversed(runs) for entrant in reversed(run.entrants)}
+    entrants = {entrant.name: entrant for run in runs for entrant in run.entrants}  # as the first run ranks them
     rows = []
-    for name, entrant in sorted(entrants.items(), key=lambda item: item[1].colour):
+    for name, entrant in entrants.items():
         cells = []
         for run in runs:
             own = next((one for one in run.entrants if one.name == name), None)

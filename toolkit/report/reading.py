@@ -1,7 +1,7 @@
 """Runs as the report sees them: what `compare` wrote, with a note for whatever is missing. It draws nothing."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +114,12 @@ def read_runs(folders: Sequence[str | Path]) -> tuple[Run, ...]:
     for comparison in comparisons:
         for name in comparison["contestants"]:
             colours.setdefault(name, len(colours))
-    return tuple(_run(path, comparison, colours) for path, comparison in zip(paths, comparisons, strict=True))
+    runs = [_run(path, comparison, colours) for path, comparison in zip(paths, comparisons, strict=True)]
+    titles = [run.title for run in runs]  # several of one data set are told apart by their folders
+    return tuple(
+        replace(run, title=f"{run.title}, {run.folder.resolve().name}") if titles.count(run.title) > 1 else run
+        for run in runs
+    )
 
 
 def _read_comparison(folder: Path) -> dict[str, Any]:

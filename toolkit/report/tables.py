@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from toolkit.report.facts import cost_notes
 from toolkit.report.figures.cost import PRICES
 from toolkit.report.figures.intervals import points_between
 from toolkit.report.reading import Interval, Run
@@ -28,21 +29,25 @@ class Table:
 
 
 def leaderboard(run: Run) -> Table:
-    """Every contestant with its metrics, group and costs, the most accurate first."""
+    """Every contestant with its metrics and group, the most accurate first."""
     metrics = [name for name in METRICS if any(entrant.metric(name) for entrant in run.entrants)]
-    prices = [price for price in PRICES if any(price.of(entrant) for entrant in run.entrants)]
-    rows = []
-    for entrant in run.entrants:
-        values = [_with_ends(entrant.metric(name)) for name in metrics]
-        costs = [price.written(price.of(entrant)) for price in prices]
-        rows.append([entrant.name, *values, run.letters.get(entrant.name, MISSING), *costs])
+    rows = [
+        [entrant.name, *(_with_ends(entrant.metric(name)) for name in metrics), run.letters.get(entrant.name, MISSING)]
+        for entrant in run.entrants
+    ]
     caption = (
         f"{run.title}: {run.test_rows:,} test images, {run.classes} classes. "
         f"In brackets {100 * run.confidence:.0f} % intervals; contestants that share a letter cannot be told apart."
     )
-    return Table(
-        caption, ["contestant", *(METRICS[name] for name in metrics), "group", *(p.label for p in prices)], rows
-    )
+    return Table(caption, ["contestant", *(METRICS[name] for name in metrics), "group"], rows)
+
+
+def costs_table(run: Run) -> Table:
+    """Every contestant with what it costs, in the order of the leaderboard; no columns where nothing was measured."""
+    prices = [price for price in PRICES if any(price.of(entrant) for entrant in run.entrants)]
+    rows = [[entrant.name, *(price.written(price.of(entrant)) for price in prices)] for entrant in run.entrants]
+    caption = f"{run.title}: costs. {cost_notes(run)}".strip()
+    return Table(caption, ["contestant", *(price.head for price in prices)], rows)
 
 
 def pairs_table(run: Run) -> Table:
@@ -104,7 +109,8 @@ def latex(runs: Sequence[Run]) -> str:
 
 
 def _tables(run: Run) -> list[Table]:
-    return [leaderboard(run), *([pairs_table(run)] if run.pairs else [])]
+    costs = costs_table(run)
+    return [leaderboard(run), *([costs] if len(costs.head) > 1 else []), *([pairs_table(run)] if run.pairs else [])]
 
 
 def _markdown_table(table: Table) -> str:
