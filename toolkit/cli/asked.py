@@ -74,8 +74,8 @@ def answers(name: str, one: Predictions, asked: Asked) -> Iterator[Answer]:
 
 def table(title: str, *heads: str, caption: str | None = None) -> Table:
     """Names left, numbers right, as wide as the terminal allows."""
-    told = {"title": escape(title), "caption": None if caption is None else escape(caption)}
-    made = Table(**told, box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
+    made = Table(title=escape(title), box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
+    made.caption = None if caption is None else escape(caption)
     for place, head in enumerate(heads):
         made.add_column(escape(head), justify="right" if place else "left", overflow="fold")
     return made
