@@ -6,12 +6,14 @@ import keras
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.linear_model import LogisticRegression
 
 from toolkit.errors import InputError
 from toolkit.models import feature_extractor, transfer
 from toolkit.pipeline import Batches, Subset
 from toolkit.training import KerasClassifier, Recipe, frozen
 from toolkit.training.features import FeatureBatches, Features, Forward
+from toolkit.training.inference import logits
 from toolkit.training.optimizer import optimizer
 
 SIZE = 32
@@ -207,7 +209,21 @@ def test_other_values_are_refused(field, value):
         Recipe(**{field: value})
 
 
-def test_a_head_is_trained_again_on_all_rows_to_the_end_of_its_schedule(options, monkeypatch):
+def test_a_linear_head_is_solved_on_all_rows_and_the_history_stays_that_of_its_epochs(options, fitted, monkeypatch):
+    monkeypatch.setattr(frozen, "chosen", lambda rows, seed: 10.0)
+    images, labels = stripes()
+    model = classifier(options, Recipe(**{**vars(QUICK), "refit": True})).fit(images, labels)
+    assert_allclose(model.history_["loss"], fitted.history_["loss"], rtol=1e-3)
+    features = logits(feature_extractor(transfer("mobilenet_025", (20, 20, 1), 2, **options)), images)
+    features = (features - features.mean(axis=0)) / np.sqrt(features.var(axis=0).sum())
+    # of two classes scikit-learn has one vector, twice either of ours and so punished twice as much
+    peer = LogisticRegression(C=20.0, tol=1e-8).fit(features, labels)
+    assert_allclose(model.predict_proba(images), peer.predict_proba(features), atol=0.01)
+    assert (model.predict(stripes(seed=1)[0]) == labels).mean() > 0.9
+
+
+@pytest.mark.parametrize("told", [{"hidden": 8}, {"loss": "focal"}], ids=["a hidden layer", "another loss"])
+def test_another_head_is_trained_again_on_all_rows_to_the_end_of_its_schedule(options, monkeypatch, told):
     lengths = []
     whole = frozen.train
 
@@ -216,13 +232,20 @@ def test_a_head_is_trained_again_on_all_rows_to_the_end_of_its_schedule(options,
         return whole(network, source, recipe, watch, **settings)
 
     monkeypatch.setattr(frozen, "train", noted)
-    images, labels = stripes()
-    again = Recipe(**{**vars(QUICK), "refit": True, "patience": 1})
-    model = classifier(options, again).fit(images, labels)
+    monkeypatch.setattr(frozen, "solved", None)
+    again = Recipe(**{**vars(QUICK), "refit": True, "patience": 1, "loss": told.get("loss", "cross_entropy")})
+    hidden = {name: value for name, value in told.items() if name == "hidden"}
+    model = classifier({**options, **hidden}, again).fit(*stripes())
     assert lengths == [(12, 32), (12, 40)]
     assert len(model.history_["loss"]) <= 12
-    plain = classifier(options, Recipe(**{**vars(QUICK), "holdout": 0.0})).fit(images, labels)
-    assert (model.predict(images) == plain.predict(images)).mean() > 0.9
+
+
+def test_a_fine_tuning_begins_from_the_solved_head_where_that_is_the_best(options):
+    recipe = Recipe(**{**vars(QUICK), "refit": True, "unfreeze": 0.2, "frozen_epochs": 1, "epochs": 1})
+    history = classifier(options, recipe).fit(*stripes()).history_
+    assert history["phase"] == [1, 1, 2]  # one epoch is far from the optimum
+    assert history["holdout_loss"][1] < history["holdout_loss"][0]
+    assert len(set(map(len, history.values()))) == 1
 
 
 @pytest.mark.parametrize(

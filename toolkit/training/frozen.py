@@ -1,7 +1,8 @@
 """A new head on a backbone that stays as it is, then a fine-tuning of its last layers. It chooses no rows.
 
 The backbone's features are computed once a fit, not once an epoch, and always in inference mode: BatchNorm would else
-move away from the statistics that the frozen weights were trained with.
+move away from the statistics that the frozen weights were trained with. A linear head's loss is convex: its epochs show
+how it learns, and what is kept is the optimum itself.
 """
 
 import dataclasses
@@ -18,6 +19,7 @@ from toolkit.pipeline import Batches, Subset, balanced_weights
 from toolkit.progress import bar
 from toolkit.training.checkpoint import Checkpoint
 from toolkit.training.features import FeatureBatches, Features, Floats, Forward
+from toolkit.training.linear import Rows, chosen, solved
 from toolkit.training.optimizer import Rates
 from toolkit.training.phase import train
 from toolkit.training.recipe import FINE, Recipe
@@ -67,10 +69,62 @@ def train_head(
         watch = Watch(recipe, held_features, held_labels, advance, phase=1, checkpoint=checkpoint)
         shuffled = FeatureBatches(batches, features, targets, lambda: watch.epoch)
         train(head, shuffled, recipe, watch, steps=batches.steps, at_once=min(HEAD_STEPS, batches.steps))
-    if recipe.refit and len(held_labels) and not recipe.unfreeze:  # the rows held back still choose in a second phase
+    if not (recipe.refit and len(held_labels)):
+        return watch
+    if _is_linear(head, recipe):
+        _solve(head, recipe, shuffled, held_features, held_labels, watch)
+    elif not recipe.unfreeze:  # the rows held back still choose in a second phase
         head.set_weights(begun)
         _train_again(head, recipe, shuffled, held_features, held_labels)
     return watch
+
+
+def _is_linear(head: Any, recipe: Recipe) -> bool:
+    """Whether the head is one linear layer under cross-entropy, whose best weights can be solved for."""
+    layers = [layer for layer in head.layers if not isinstance(layer, keras.layers.InputLayer | keras.layers.Dropout)]
+    return [layer.name for layer in layers] == ["logits"] and recipe.loss in ("cross_entropy", "sparse_cross_entropy")
+
+
+def _solve(
+    head: Any,
+    recipe: Recipe,
+    before: FeatureBatches,
+    held_features: Floats,
+    held_labels: NDArray[np.int64],
+    watch: Watch,
+) -> None:
+    """Put a linear head's optimum in place of the trained one, under an L2 penalty as strong as folds of the rows say.
+
+    With nothing to follow, it is that of all rows. Before a fine-tuning the rows held back must go on choosing: there
+    the optimum of the others is one more epoch of the history, and taken if it is the best.
+    """
+    balanced = before.batches.class_weight is not None or before.batches.sampling == "balanced"
+    features, targets = before.features, before.targets
+    if not recipe.unfreeze:
+        features, targets, _ = _all_rows(before, held_features, held_labels)
+    learned = Rows.of(features, targets, recipe.label_smoothing, balanced)
+    found = solved(learned, chosen(learned, before.batches.seed))
+    if recipe.unfreeze:
+        held = Rows.of(held_features[None], np.eye(before.batches.classes, dtype=np.float32)[held_labels][None])
+        if found.loss(held) >= watch.history["holdout_loss"][watch.best_epoch]:
+            return
+        seen = {"loss": found.loss(learned), "accuracy": found.accuracy(learned), "phase": 1.0}
+        seen |= {"holdout_loss": found.loss(held), "holdout_accuracy": found.accuracy(held)}
+        for name, value in seen.items():
+            watch.history[name].append(value)
+        watch.best_epoch = len(watch.history["loss"]) - 1
+    head.get_layer("logits").set_weights([found.kernel, found.bias])
+
+
+def _all_rows(
+    before: FeatureBatches, held_features: Floats, held_labels: NDArray[np.int64]
+) -> tuple[Floats, Floats, NDArray[np.int64]]:
+    """Features (P, N, D), targets (P, N, K) and labels (N,) of the training rows and those held back."""
+    batches, passes = before.batches, len(before.features)
+    shares = np.eye(batches.classes, dtype=np.float32)[held_labels]
+    features = np.concatenate([before.features, np.stack([held_features] * passes)], axis=1)
+    targets = np.concatenate([before.targets, np.stack([shares] * passes)], axis=1)
+    return features, targets, np.concatenate([batches.labels, held_labels])
 
 
 def _train_again(
@@ -78,10 +132,10 @@ def _train_again(
 ) -> None:
     """Train a head from its beginning on all rows, those held back too, to the schedule's end; it writes no history.
 
-    A few dozen rows held back are too few to say where a linear layer should end, and better spent on learning.
+    A few dozen rows held back are too few to say where a head should end, and better spent on learning.
     """
-    batches, passes = before.batches, len(before.features)
-    labels = np.concatenate([batches.labels, held_labels])
+    batches = before.batches
+    features, targets, labels = _all_rows(before, held_features, held_labels)
     whole = Batches(
         np.broadcast_to(np.uint8(0), (len(labels), 1, 1, 1)),  # no pixels are asked for any more
         labels,
@@ -90,9 +144,6 @@ def _train_again(
         class_weight=None if batches.class_weight is None else balanced_weights(labels),
         sampling=batches.sampling,
     )
-    shares = np.eye(batches.classes, dtype=np.float32)[held_labels]
-    features = np.concatenate([before.features, np.stack([held_features] * passes)], axis=1)
-    targets = np.concatenate([before.targets, np.stack([shares] * passes)], axis=1)
     watch = Watch(recipe, held_features[:0], held_labels[:0], lambda done=1, note="": None)
     source = FeatureBatches(whole, features, targets, lambda: watch.epoch)
     train(head, source, recipe, watch, steps=whole.steps, at_once=min(HEAD_STEPS, whole.steps))

@@ -48,7 +48,9 @@ class Recipe:
     # Of networks with pretrained weights: first their head on frozen features, then their last layers, 20 times slower
     frozen_epochs: int | None = None  # of the head, at most; None: as `epochs`
     passes: int = 1  # through the frozen backbone; 1: the images as they are, more: each time augmented anew
-    refit: bool = True  # of a head alone: having been watched, it is trained anew on all rows, to the schedule's end
+    refit: bool = (
+        True  # a head that was watched is then solved, if linear, or trained anew; without `unfreeze` on all rows
+    )
     unfreeze: float | str = 0.0  # what moves then: a share of the layers from the last, "all", or names' beginnings
     layer_decay: float = 0.1  # learning rate of the lowest layer that moves, by the head's; geometric between
 
@@ -103,7 +105,7 @@ class Recipe:
         seen = f"{self.passes} passes, {self._picture()}" if self.passes > 1 else "each image seen once, as it is"
         head = f"{self._length(self.frozen_epochs or self.epochs)}, head on frozen features ({seen}): {self._means()}"
         if not self.unfreeze:
-            return (head + (", then again on all rows to the end" if self.refit and self.holdout else ""),)
+            return (head + (", then on all rows, a linear one to its optimum" if self.refit and self.holdout else ""),)
         what = "all layers" if self.unfreeze in (1, "all") else f"the layers {self.unfreeze}"
         if not isinstance(self.unfreeze, str) and self.unfreeze != 1:
             what = f"the last {self.unfreeze:.0%} of the layers"
