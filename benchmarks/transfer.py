@@ -3,12 +3,16 @@
     python benchmarks/transfer.py accuracy DATA --weights mobilenet_v2=PATH deit_tiny=PATH [--names cnn ...] [--folds 5]
     python benchmarks/transfer.py head [--weights mobilenet_v2=PATH] [--images 800] [--epochs 10] [--rounds 3]
     python benchmarks/transfer.py forward [--names resnet50 inception_v3 mobilenet_v2 deit_tiny] [--images 64]
+    python benchmarks/transfer.py engines DATA --weights mobilenet_v2=PATH deit_tiny=PATH
 
 `accuracy` prints the share right over all rows of a folder, each judged by a network that has not seen it, frozen and
 fine-tuned, with Wilson's interval. `head` prints the cost of so many epochs on the head in forward passes over the same
-images, ours against the Keras guide's way (the frozen backbone inside the model that is fitted), in one process.
+images, a tenth of them held back and the head solved at the end, ours against the Keras guide's way (the frozen
+backbone inside the model that is fitted), in one process.
 `forward` prints images a second of TensorFlow in float32 and bfloat16, of OpenVINO, and of timm on PyTorch if they are
 installed, medians of alternating runs. Weights are random where none are named: speed does not depend on them.
+`engines` fits a head on half of a folder's images and prints how far the other half's answers by OpenVINO are from
+those by Keras.
 """
 
 import argparse
@@ -30,6 +34,7 @@ from toolkit.pipeline import Batches, Subset
 from toolkit.training import KerasClassifier, Recipe
 from toolkit.training.engine import OpenVino
 from toolkit.training.frozen import train_head
+from toolkit.training.holdout import stratified_holdout
 from toolkit.training.inference import logits
 from toolkit.training.precision import computing
 
@@ -44,12 +49,37 @@ def seconds(run: Callable[[], Any]) -> float:
     return time.perf_counter() - start
 
 
-def accuracy(told: argparse.Namespace) -> None:
-    """The table of the folds."""
+def everything(told: argparse.Namespace) -> tuple[Any, Any]:
+    """All images and labels of the folder."""
     dataset = load(told.data, told.size, cache=told.cache)
     parts = [part for part in (dataset.train, dataset.validation, dataset.test) if len(part.labels)]
     images = np.concatenate([np.asarray(part.images[np.arange(len(part.labels))]) for part in parts])
-    labels = np.concatenate([part.labels for part in parts])
+    return images, np.concatenate([part.labels for part in parts])
+
+
+def engines(told: argparse.Namespace) -> None:
+    """What OpenVINO changes."""
+    images, labels = everything(told)
+    learned = np.random.default_rng(told.seed).permutation(len(labels)) < len(labels) // 2
+    print(f"{learned.sum()} images learned from, {(~learned).sum()} judged")
+    for name, path in (text.split("=", 1) for text in told.weights):
+        recipe = Recipe(epochs=told.epochs)
+        model = KerasClassifier(name, recipe, seed=told.seed, options={"weights": path}, feature_cache=told.cache)
+        plain = model.fit(images[learned], labels[learned]).predict_proba(images[~learned])
+        model.engine = "openvino"
+        other = model.predict_proba(images[~learned])
+        right = [(answer.argmax(axis=1) == labels[~learned]).mean() for answer in (plain, other)]
+        same = (plain.argmax(axis=1) == other.argmax(axis=1)).mean()
+        print(
+            f"{name:<16}accuracy {right[0]:.4f} by Keras in float32, {right[1]:.4f} by OpenVINO; "
+            f"same labels {same:.2%}, largest difference of a probability {np.abs(plain - other).max():.4f}",
+            flush=True,
+        )
+
+
+def accuracy(told: argparse.Namespace) -> None:
+    """The table of the folds."""
+    images, labels = everything(told)
     weights = dict(text.split("=", 1) for text in told.weights)
     recipes = {"frozen": Recipe(epochs=told.epochs), "fine-tuned": Recipe(epochs=told.epochs, unfreeze=told.unfreeze)}
     print(f"{len(labels)} images, {told.folds} folds, seed {told.seed}")
@@ -78,13 +108,13 @@ def head(told: argparse.Namespace) -> None:
     images = np.random.default_rng(0).integers(0, 256, (told.images, *shape), dtype=np.uint8)
     labels = np.arange(told.images) % 5
     given = {"weights": path} if path else size
-    recipe = Recipe(epochs=told.epochs, holdout=0.0, augment="none")
-    batches = Batches(images, labels, 32)
+    recipe = Recipe(epochs=told.epochs, patience=told.epochs, augment="none")
+    rows, back = stratified_holdout(labels, recipe.holdout, 0)
+    batches, held = Batches(Subset(images, rows), labels[rows], 32), (Subset(images, back), labels[back])
 
     ours, theirs = (transfer(name, shape, 5, **given) for _ in range(2))
     for layer in theirs.layers[: [layer.name for layer in theirs.layers].index("features") + 1]:
         layer.trainable = False
-    nothing = Subset(images, np.zeros(0, np.int64)), np.zeros(0, np.int64)
 
     def guide() -> None:
         theirs.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
@@ -92,7 +122,7 @@ def head(told: argparse.Namespace) -> None:
 
     runs = {  # each traces its functions anew
         "one forward pass": lambda: logits(feature_extractor(ours), images),
-        f"{told.epochs} epochs, ours": lambda: train_head(ours, recipe, batches, *nothing, False),
+        f"{told.epochs} epochs, ours": lambda: train_head(ours, recipe, batches, *held, False),
         f"{told.epochs} epochs, the Keras guide's": guide,
     }
     logits(feature_extractor(ours), images[:32])
@@ -147,8 +177,8 @@ def _timm(name: str, images: Any) -> Callable[[], Any]:
 def main() -> None:
     """Choose and run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("accuracy", "head", "forward"))
-    parser.add_argument("data", nargs="?", help="of `accuracy`: a folder of class folders")
+    parser.add_argument("what", choices=("accuracy", "head", "forward", "engines"))
+    parser.add_argument("data", nargs="?", help="of `accuracy` and `engines`: a folder of class folders")
     parser.add_argument("--weights", nargs="+", default=[], metavar="NAME=PATH")
     parser.add_argument("--names", nargs="+", default=[])
     parser.add_argument("--folds", type=int, default=5)
@@ -162,12 +192,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0)
     told = parser.parse_args()
-    if told.what == "accuracy" and not told.data:
-        parser.error("accuracy needs DATA, a folder of class folders")
+    if told.what in ("accuracy", "engines") and not told.data:
+        parser.error(f"{told.what} needs DATA, a folder of class folders")
     if told.what == "head":
         told.epochs = told.epochs or 10
     told.images = told.images or (800 if told.what == "head" else 64)
-    {"accuracy": accuracy, "head": head, "forward": forward}[told.what](told)
+    {"accuracy": accuracy, "head": head, "forward": forward, "engines": engines}[told.what](told)
 
 
 if __name__ == "__main__":
