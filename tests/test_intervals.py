@@ -212,6 +212,27 @@ def test_the_worst_group_is_named_and_tested():
     assert table.to_dict()["worst"] == "south"
 
 
+def test_a_group_of_few_patients_is_not_judged_by_its_many_rows():
+    rng = np.random.default_rng(12)
+    alarms = {"alone": 0, "clustered": 0}
+    for _ in range(20):
+        patient = np.repeat(np.arange(24), 20)
+        right = rng.random(480) < np.repeat(rng.choice([0.55, 0.95], 24), 20)  # patients differ, the two sites do not
+        labels = np.zeros(480, int)
+        told = np.where(right[:, None], [0.9, 0.1], [0.1, 0.9])
+        site = np.where(patient % 2, "north", "south")
+        for name, design in (("alone", None), ("clustered", sampled(clusters=patient))):
+            table = evaluate_groups(labels, told, site, design=design)
+            alarms[name] += table.worst.verdict != "cannot tell"
+    assert alarms["clustered"] <= 3  # one is to be expected of 20
+    assert alarms["alone"] >= 4
+    apart = np.where((patient % 2 == 1)[:, None], [0.9, 0.1], [0.1, 0.9])
+    apart[::7] = 1 - apart[::7]
+    found = evaluate_groups(labels, apart, site, design=sampled(clusters=patient))
+    assert found.worst.verdict == "worse than the rest"
+    assert {one.p for one in evaluate_groups(labels, told, patient, design=sampled(clusters=patient)).groups} == {1.0}
+
+
 def test_designs_and_methods_that_cannot_be_are_refused():
     labels, probabilities = case(20)
     with pytest.raises(InputError, match="20 rows"):

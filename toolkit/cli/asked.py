@@ -31,6 +31,7 @@ class Asked:
     recall: float | None = None
     costs: Path | None = None  # a CSV file
     confidence: float = 0.95
+    design: Any = None  # how the rows were drawn
 
 
 class Answer(NamedTuple):
@@ -93,7 +94,7 @@ def p_value(p: float) -> str:
 
 def _calibration(name: str, one: Predictions, asked: Asked) -> Answer:
     arrays = (one.labels, one.probabilities)
-    told: dict[str, Any] = {"confidence": asked.confidence}
+    told: dict[str, Any] = {"confidence": asked.confidence, "design": asked.design}
     errors = {
         "equal width": evaluation.calibration_error(*arrays, **told),
         "equal mass": evaluation.calibration_error(*arrays, equal="mass", **told),
@@ -111,9 +112,8 @@ def _calibration(name: str, one: Predictions, asked: Asked) -> Answer:
 
 def _groups(name: str, one: Predictions, asked: Asked) -> Answer:
     values = column(one, str(asked.by))
-    found = evaluation.evaluate_groups(
-        one.labels, one.probabilities, values, one.class_names, confidence=asked.confidence
-    )
+    told: dict[str, Any] = {"confidence": asked.confidence, "design": asked.design}
+    found = evaluation.evaluate_groups(one.labels, one.probabilities, values, one.class_names, **told)
     shown = table(f"{name}, the worst group first", "group", "rows", "accuracy", "p", "against the rest")
     for group in found.groups:
         ends = str(group.evaluation["accuracy"])

@@ -80,7 +80,7 @@ def evaluate(
     by_name = {name: one.probabilities for name, one in stored.items()}
     pairs = compare_pairs(first.labels, by_name, **told)
     together = cochran_q(first.labels, by_name) if len(stored) > 2 and not (design and design.clustered) else None
-    questions = asked.Asked(by, before, risk or (), precision, recall, costs, confidence)
+    questions = asked.Asked(by, before, risk or (), precision, recall, costs, confidence, design)
     answers = {name: list(asked.answers(name, one, questions)) for name, one in stored.items()}
     if as_json:
         found: dict[str, Any] = {name: result.to_dict() for name, result in results.items()}

@@ -84,6 +84,15 @@ def grouped(column: Any) -> Design | None:
     return sampled(clusters=clusters) if 1 < len(np.unique(clusters)) < len(clusters) else None
 
 
+def within(design: Design, mine: NDArray[np.bool_]) -> Design | None:
+    """The design of the rows `mine` (N,) alone; None, for rows drawn alone, where they hold fewer than two clusters."""
+    strata = design.stratum[mine]
+    if design.cluster is None:
+        return sampled(strata=strata)
+    clusters = design.cluster[mine]
+    return sampled(clusters=clusters, strata=strata) if len(np.unique(clusters)) > 1 else None
+
+
 def check_design(design: Design | None, rows: int) -> Design:
     """The design that was given, if it is of so many rows, and otherwise that of rows drawn alone."""
     if design is None:

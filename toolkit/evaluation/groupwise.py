@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import fisher_exact
+from scipy.stats import fisher_exact, t
 
 from toolkit.errors import InputError
 from toolkit.evaluation.checks import check_arrays
-from toolkit.evaluation.design import codes
+from toolkit.evaluation.design import Design, check_design, codes, standard_error, within
 from toolkit.evaluation.evaluation import Evaluation, evaluate
 from toolkit.evaluation.precision import double_precision
 from toolkit.evaluation.significance import holm
@@ -23,7 +23,7 @@ class Group:
 
     name: str
     evaluation: Evaluation
-    p: float  # Fisher's exact test of its accuracy against that of all other rows, two-sided
+    p: float  # of its accuracy against that of all other rows, two-sided
     holm_p: float  # adjusted for all groups looked at together
     verdict: str  # "worse than the rest", "better than the rest" or "cannot tell"
 
@@ -50,12 +50,19 @@ class GroupTable:
 
 @double_precision
 def evaluate_groups(
-    labels: Any, probabilities: Any, column: Any, class_names: Any = None, *, confidence: float = 0.95
+    labels: Any,
+    probabilities: Any,
+    column: Any,
+    class_names: Any = None,
+    *,
+    confidence: float = 0.95,
+    design: Design | None = None,
 ) -> GroupTable:
     """Evaluate each group of rows that share a value of `column` (N,): labels (N,), probabilities (N, K).
 
     Some group is always the worst, by chance alone; whether it is worse than the rest is tested, and adjusted for the
-    number of groups. Raises InputError for a column with more than 500 values, which is no grouping.
+    number of groups: by Fisher's exact test, or, where rows came in clusters (`design`), by how far apart the clusters
+    are. Raises InputError for a column with more than 500 values, which is no grouping.
     """
     truth, values = check_arrays(labels, probabilities)
     code = codes(column, len(truth), "a column of groups")
@@ -64,12 +71,23 @@ def evaluate_groups(
     names = [str(name) for name in np.unique(np.asarray(column))]
     if len(names) > MOST_GROUPS:
         raise InputError(f"Expected a column of at most {MOST_GROUPS} groups. Received: {len(names)} different values.")
+    whole = check_design(design, len(truth))
     parts = [
-        evaluate(truth[code == index], values[code == index], class_names, confidence=confidence)
+        evaluate(
+            truth[code == index],
+            values[code == index],
+            class_names,
+            confidence=confidence,
+            design=within(whole, code == index),
+        )
         for index in range(len(names))
     ]
     right, total = (np.array(counts) for counts in zip(*[_counts(part) for part in parts], strict=True))
-    p_values = [_against_the_rest(index, right, total) for index in range(len(names))]
+    correct = np.argmax(values, axis=1) == truth
+    p_values = [
+        _clustered(correct, code == index, whole) if whole.clustered else _against_the_rest(index, right, total)
+        for index in range(len(names))
+    ]
     found = []
     for index, (name, part, p, adjusted) in enumerate(zip(names, parts, p_values, holm(p_values), strict=True)):
         rest = (right.sum() - right[index]) / max(total.sum() - total[index], 1)
@@ -89,3 +107,20 @@ def _against_the_rest(index: int, right: NDArray[np.int64], total: NDArray[np.in
     mine = (right[index], total[index] - right[index])
     rest = (right.sum() - right[index], (total - right).sum() - mine[1])
     return float(fisher_exact([mine, rest]).pvalue)
+
+
+def _clustered(correct: NDArray[np.bool_], mine: NDArray[np.bool_], design: Design) -> float:
+    """Two-sided p for the accuracy of rows `mine` (N,) against all others, from what each cluster does to it.
+
+    Student's t with as many degrees of freedom as the side of fewer clusters has; 1 where that side is one cluster.
+    """
+    sides = (mine, ~mine)
+    fewest = min(len(np.unique(design.cluster[side])) for side in sides)  # type: ignore[index]
+    if fewest < 2:
+        return 1.0
+    shares = [float(correct[side].mean()) for side in sides]
+    pull = np.where(mine, (correct - shares[0]) / mine.sum(), -(correct - shares[1]) / (~mine).sum())
+    error, difference = standard_error(design.sums(pull)), abs(shares[0] - shares[1])
+    if difference == 0:
+        return 1.0
+    return 2 * float(t.sf(difference / error, fewest - 1)) if error > 0 else 0.0

@@ -53,7 +53,9 @@ def details(
             "brier": vars(brier_parts(labels, probabilities)),
         },
         "selective": _curve(risk_coverage(labels, probabilities, confidence=confidence)),
-        "by_group": {name: _groups(labels, probabilities, column, confidence) for name, column in parted.items()},
+        "by_group": {
+            name: _groups(labels, probabilities, column, confidence, design) for name, column in parted.items()
+        },
     }
 
 
@@ -87,9 +89,11 @@ def _curve(curve: RiskCoverage) -> dict[str, Any]:
     }
 
 
-def _groups(labels: Any, probabilities: Any, column: Any, confidence: float) -> list[dict[str, Any]]:
+def _groups(
+    labels: Any, probabilities: Any, column: Any, confidence: float, design: Design | None
+) -> list[dict[str, Any]]:
     """A line for each group; the metrics are those that a group of few rows can still have."""
-    table = evaluate_groups(labels, probabilities, column, confidence=confidence)
+    table = evaluate_groups(labels, probabilities, column, confidence=confidence, design=design)
     return [
         {
             "name": group.name,
