@@ -166,6 +166,20 @@ def test_costs_decide(touchstone, tmp_path):
         assert "class,DECISION" in error
 
 
+def test_pairs_by_any_metric(touchstone, tmp_path):
+    good, bad = (
+        write(tmp_path, name, predictions(seed, skill)) for name, seed, skill in (("good", 1, 3), ("bad", 2, 0))
+    )
+    told = ("evaluate", good, bad, "--metric", "log_loss", "--metric", "macro_f1", "--resamples", 200)
+    found = json.loads(touchstone(*told, "--json")[1])["pairs_by_metric"]
+    assert found["log_loss"][0]["difference"] < 0 < found["macro_f1"][0]["difference"]
+    assert {one[0]["verdict"] for one in found.values()} == {"good is better"}
+    assert "macro f1" in touchstone(*told)[1]
+    status, _, error = touchstone("evaluate", good, bad, "--metric", "macro_f")
+    assert (status, len(error.splitlines())) == (2, 1)
+    assert "Did you mean 'macro_f1'?" in error
+
+
 def test_three_are_also_tested_together(touchstone, tmp_path):
     files = [write(tmp_path, f"skill {skill}", predictions(skill, skill)) for skill in (1, 2, 3)]
     found = json.loads(touchstone("evaluate", *files, "--json")[1])

@@ -2,7 +2,7 @@
 
 import csv
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -71,6 +71,22 @@ def answers(name: str, one: Predictions, asked: Asked) -> Iterator[Answer]:
         yield _thresholds(name, one, asked)
     if asked.costs is not None:
         yield _costs(name, one, asked, asked.costs)
+
+
+def differences(one: Predictions, told: Mapping[str, Any], metrics: Sequence[str], how: dict[str, Any]) -> list[Answer]:
+    """All pairs of contestants by each of these metrics, in one answer; none where none is asked for."""
+    if not metrics:
+        return []
+    how = {**how, "method": "bca" if how["method"] == "score" else how["method"]}
+    shown = table("Pairs by other metrics", "pair", "metric", "difference", "p", "verdict")
+    shown.caption = "Paired bootstrap; p corrected for all pairs of a metric (Holm)."
+    found = {name: evaluation.compare_metric(one.labels, told, name, **how) for name in metrics}
+    for name, pairs in found.items():
+        for pair in pairs:
+            ends = f"{pair.difference:+.3f} ({pair.low:+.3f}..{pair.high:+.3f})"
+            add(shown, f"{pair.a} - {pair.b}", name.replace("_", " "), ends, p_value(pair.holm_p), pair.verdict)
+    plain = {name: [pair.to_dict() for pair in pairs] for name, pairs in found.items()}
+    return [Answer("pairs_by_metric", plain, shown)]
 
 
 def table(title: str, *heads: str, caption: str | None = None) -> Table:

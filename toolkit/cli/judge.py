@@ -31,6 +31,9 @@ def evaluate(
         str | None, typer.Option(metavar="COLUMN", help="Rows were drawn within each value; class: within each class.")
     ] = None,
     method: Annotated[str, typer.Option(help="Of the intervals: score, or by bootstrap: percentile or bca.")] = "score",
+    metric: Annotated[
+        list[str] | None, typer.Option(help="Compare the pairs by it too, as macro_f1; repeatable. Intervals: bca.")
+    ] = None,
     validation: Annotated[
         Path | None,
         typer.Option(help="Predictions of validation rows: fits a temperature, chooses thresholds; seen on the test."),
@@ -79,6 +82,7 @@ def evaluate(
     results = {name: judge(one.labels, one.probabilities, one.class_names, **told) for name, one in stored.items()}
     by_name = {name: one.probabilities for name, one in stored.items()}
     pairs = compare_pairs(first.labels, by_name, **told)
+    differences = asked.differences(first, by_name, metric or (), told) if pairs else []
     together = cochran_q(first.labels, by_name) if len(stored) > 2 and not (design and design.clustered) else None
     questions = asked.Asked(by, before, risk or (), precision, recall, costs, confidence, design)
     answers = {name: list(asked.answers(name, one, questions)) for name, one in stored.items()}
@@ -87,12 +91,14 @@ def evaluate(
         whole = next(iter(found.values())) if len(found) == 1 else {"contestants": found}
         whole |= {"pairs": [pair.to_dict() for pair in pairs]} if pairs else {}
         whole |= {"cochran": {"q": together[0], "p": together[1]}} if together else {}
+        whole |= {answer.key: answer.plain for answer in differences}
         for name, given in answers.items():
             for answer in given:
                 whole.setdefault(answer.key, {})[name] = answer.plain
         print(json.dumps(whole, indent=2, ensure_ascii=False))
         return
-    wanted = [answer.table for given in answers.values() for answer in given if len(stored) == 1 or answer.asked]
+    wanted = [answer.table for answer in differences]
+    wanted += [answer.table for given in answers.values() for answer in given if len(stored) == 1 or answer.asked]
     _show(results, pairs, together, wanted)
 
 

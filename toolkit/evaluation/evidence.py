@@ -71,7 +71,7 @@ class Evidence:
             return values - values.mean()
         if metric in AREAS:
             return np.asarray(getattr(self.ranking, f"{metric}_influence"))
-        raise unknown("metric", metric, [*self.means, *CONFUSION_METRICS, *AREAS])
+        raise unknown("metric", metric, {*self.means, *CONFUSION_METRICS, *AREAS})
 
 
 def metric_values(evidence: Evidence, ranking: Ranking) -> dict[str, float]:
