@@ -85,6 +85,7 @@ def accuracy(told: argparse.Namespace) -> None:
     print(f"{len(labels)} images, {told.folds} folds, seed {told.seed}")
     for name in [*weights, *told.names]:
         options = {"weights": weights[name]} if name in weights else {}
+        options |= {"pooling": told.pooling} if options and told.pooling else {}
         for label, recipe in recipes.items() if options else [("from scratch", Recipe(epochs=told.epochs))]:
             if label not in told.ways:
                 continue
@@ -185,6 +186,7 @@ def main() -> None:
     parser.add_argument("--ways", nargs="+", default=["frozen", "fine-tuned", "from scratch"])
     parser.add_argument("--unfreeze", type=float, default=0.3)
     parser.add_argument("--size", type=int, default=None, help="pixels that images are brought to")
+    parser.add_argument("--pooling", default="", help="of the pretrained: average, root, maximum, token")
     parser.add_argument("--engine", default="keras")
     parser.add_argument("--cache", type=Path, default=None, help="folder of decoded images and features")
     parser.add_argument("--images", type=int, default=None, help="800 of `head`, 64 of `forward`")

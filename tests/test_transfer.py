@@ -205,6 +205,16 @@ def test_what_cannot_be_is_refused_in_one_line(name, shape, options, says):
     assert "\n" not in str(caught.value)
 
 
+def test_root_pooling_is_the_square_root_of_the_average():
+    options = {"size": 32}
+    plain, root = (transfer("mobilenet_025", (32, 32, 3), 2, **options, pooling=name) for name in ("average", "root"))
+    root.set_weights(plain.get_weights())
+    images = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
+    average, found = (feature_extractor(model).predict_on_batch(images) for model in (plain, root))
+    assert average.min() >= 0  # it ends in ReLU
+    assert_allclose(found, np.sqrt(average), atol=0.011)  # what is added, so that zero has a gradient
+
+
 def test_a_missing_extra_names_its_command(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "keras_hub", None)
     with pytest.raises(InputError, match=r"KerasHub.*pip install 'touchstone-vision\[hub\]'"):

@@ -36,6 +36,22 @@ class Tokens(keras.layers.Layer):
         return {**super().get_config(), "count": self.count}
 
 
+@keras.saving.register_keras_serializable("touchstone")
+class Root(keras.layers.Layer):
+    """The square root of what is positive, (B, D) -> (B, D): features whose spread no longer grows with their mean.
+
+    Power normalisation (Perronnin, Sanchez & Mensink, ECCV 2010), for averages of ReLU outputs, which are not negative.
+    """
+
+    def call(self, features: Any) -> Any:
+        """A little is added and taken away again, or the gradient at zero would be infinite."""
+        return ops.sqrt(ops.relu(features) + 1e-4) - 1e-2
+
+    def compute_output_shape(self, shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """The same."""
+        return shape
+
+
 def squash(vectors: Any) -> Any:
     """Shrink to a length of n / (1 + n), n the squared length: short ones to nothing, long ones to 1 (last axis)."""
     squared = ops.sum(ops.square(vectors), axis=-1, keepdims=True)

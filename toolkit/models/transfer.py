@@ -12,7 +12,7 @@ from toolkit.models.vit import encoder
 
 MARGIN = 8 / 7  # of a side, cut off rather than shrunk, as ImageNet's 256 pixels are to 224: blur would cost more
 LARGEST_ENLARGEMENT = 16  # times; beyond, one pixel would be more than a patch of the network
-POOLINGS = ("average", "maximum", "token")
+POOLINGS = ("average", "root", "maximum", "token")
 MEAN, DEVIATION = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # of ImageNet's RGB 0..255
 PIXELS = {  # what a family was trained on: value = (pixel - mean) / deviation, channels RGB unless said
     "symmetric": ((127.5,) * 3, (127.5,) * 3),
@@ -38,8 +38,9 @@ def transfer(
     Grey is repeated to three channels, the image brought to `size` x `size` (bilinear, averaged where it shrinks; a
     side ratio other than 1 is squashed; where both sides are at most an eighth longer, the middle is cut out of it),
     and normalised as the backbone's family was. Then the backbone, `pooling`
-    ("average", "maximum", or "token" for transformers; None is the family's own), whose result is the layer
-    "features", a hidden layer of `hidden` units if not 0, dropout, and the logits.
+    ("average"; "root", the average's square root, for networks that end in ReLU; "maximum"; or "token" for
+    transformers; None is the family's own), whose result is the layer "features",
+    a hidden layer of `hidden` units if not 0, dropout, and the logits.
 
     Args:
         backbone: a name in `BACKBONES`.
@@ -151,6 +152,11 @@ def _pool(tensor: Any, pooling: str) -> Any:
             )
         first = layers.Cropping1D((0, tensor.shape[1] - 1), name="class_token")(tensor)
         return layers.Flatten(name="features")(first)
+    if pooling == "root":
+        from toolkit.models.layers import Root
+
+        average = layers.GlobalAveragePooling2D if maps else layers.GlobalAveragePooling1D
+        return Root(name="features")(average(name="average")(tensor))
     if pooling == "average":
         return (layers.GlobalAveragePooling2D if maps else layers.GlobalAveragePooling1D)(name="features")(tensor)
     return (layers.GlobalMaxPooling2D if maps else layers.GlobalMaxPooling1D)(name="features")(tensor)

@@ -41,7 +41,7 @@ class State:
     variables: Arrays  # of the network that trains: weights, statistics, states of random numbers
     optimizer: Arrays
     best_weights: Arrays | None
-    seconds: float = 0.0  # spent on all epochs so far, by earlier processes too; what was lost of an epoch is not counted
+    seconds: float = 0.0  # spent on all epochs so far, in earlier processes too; an epoch that was lost is not counted
 
 
 class Checkpoint:
@@ -99,7 +99,9 @@ def fingerprint(images: Images, labels: NDArray[np.int64]) -> str:
 
 
 def _write(path: Path, identity: Mapping[str, Any], state: State) -> None:
-    told = {field: getattr(state, field) for field in ("phase", "epochs", "finished", "history", "best_epoch", "seconds")}
+    told = {
+        field: getattr(state, field) for field in ("phase", "epochs", "finished", "history", "best_epoch", "seconds")
+    }
     arrays = {f"variable_{index}": array for index, array in enumerate(state.variables)}
     arrays |= {f"optimizer_{index}": array for index, array in enumerate(state.optimizer)}
     arrays |= {f"best_{index}": array for index, array in enumerate(state.best_weights or ())}
