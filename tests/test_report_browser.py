@@ -189,4 +189,8 @@ def test_on_paper_all_panels_are_there(browser, reports):
     hidden = "[...document.querySelectorAll('[data-panel]')].filter(panel => !panel.getClientRects().length).length"
     assert browser.run(hidden) == 0
     assert browser.run("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    paper = 696  # pixels between the margins of A4
+    browser.call("Emulation.setDeviceMetricsOverride", width=paper, height=1000, deviceScaleFactor=1, mobile=False)
+    reach = "Math.max(...[...document.querySelectorAll('.board td, svg')].map(e => e.getBoundingClientRect().right))"
+    assert browser.run(reach) <= paper + 1  # no column is cut off
     browser.call("Emulation.setEmulatedMedia", media="")
