@@ -28,8 +28,9 @@ def pair_table(pairs: Sequence[Pair], ranked: Sequence[str], cochran: tuple[floa
         pad_edge=False,
     )
     table.add_column("pair", overflow="fold")
-    for column in ("difference", "p", "shows from"):
-        table.add_column(column, justify="right", no_wrap=column != "shows from")
+    for column in ("difference", "p"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("shows from", justify="right", max_width=7)  # leaves room for names in 80 columns
     table.add_column("verdict", no_wrap=True)
     places = {name: place for place, name in enumerate(ranked)}
     for pair in sorted(pairs, key=lambda pair: sorted((places[pair.a], places[pair.b]))):
@@ -38,6 +39,7 @@ def pair_table(pairs: Sequence[Pair], ranked: Sequence[str], cochran: tuple[floa
         low, high = sorted((sign * pair.low, sign * pair.high))
         difference = f"{sign * pair.difference + 0.0:+.3f} \\[{low:+.3f}, {high:+.3f}]"
         shows = f"{pair.smallest_difference:.3f}" if pair.smallest_difference <= 1 else "nothing"
+        p = f"{pair.holm_p:.2g}" if pair.holm_p >= 1e-4 else "<1e-4"
         verdict = CANNOT_TELL if pair.better is None else "better" if pair.better == first else "worse"
-        table.add_row(escape(f"{first} - {second}"), difference, f"{pair.holm_p:.2g}", shows, verdict)
+        table.add_row(escape(f"{first} - {second}"), difference, p, shows, verdict)
     return table
