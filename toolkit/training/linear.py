@@ -42,7 +42,7 @@ class Rows:
         return cls(features.reshape(passes * count, -1), flat.astype(np.float32), weights.astype(np.float32), count)
 
     def take(self, which: NDArray[np.bool_]) -> Self:
-        """Some of the rows."""
+        """Some of the rows, to learn from or to judge by."""
         weights = self.weights[which]
         return dataclasses.replace(self, features=self.features[which], targets=self.targets[which], weights=weights)
 
@@ -103,15 +103,16 @@ def solved(rows: Rows, strength: float, begin: Head | None = None) -> Head:
 
 
 def chosen(rows: Rows, seed: int = 0) -> float:
-    """The strength whose heads lose least on rows that they have not seen: five folds, or one where rows are many; of
-    fewer than five images the smallest.
+    """The strength whose heads lose least on rows that they have not seen.
+
+    They are five folds, or one of them where images are many; of fewer than five images it is the smallest strength.
     """
     if rows.images < FOLDS:
         return STRENGTHS[0]
     group = np.random.default_rng(seed).permutation(rows.images) % FOLDS
     fold = np.tile(group, len(rows.targets) // rows.images)  # an image's passes go together
-    folds = [(rows.take(fold != number), rows.take(fold == number)) for number in range(FOLDS)]
-    folds = folds if rows.images <= FEW else folds[:1]
+    numbers = range(FOLDS if rows.images <= FEW else 1)
+    folds = [(rows.take(fold != number), rows.take(fold == number)) for number in numbers]
     heads: list[Head | None] = [None] * len(folds)
     best, least = STRENGTHS[0], np.inf
     for strength in STRENGTHS:
