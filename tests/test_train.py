@@ -109,15 +109,20 @@ def test_the_learning_rate_found_is_kept(tmp_path, monkeypatch):
     fitting.train("tiny", classifier(), dataset(), out=tmp_path / "run", find_rate=True, test=True)  # searches no more
 
 
-def test_a_killed_command_goes_on(tmp_path):
-    out, arguments = tmp_path / "run", ["train", "cnn", "digits", "--epochs", "4"]
-    killed = subprocess.Popen([*COMMAND, *arguments, "--out", out], env=ENVIRONMENT, stderr=subprocess.PIPE)
+def kill_when(path, *arguments):
+    """Run the command and kill it once the file is there."""
+    killed = subprocess.Popen([*COMMAND, *arguments], env=ENVIRONMENT, stderr=subprocess.PIPE)
     deadline = time.monotonic() + 200
-    while not (out / "checkpoint.npz").exists() and killed.poll() is None and time.monotonic() < deadline:
+    while not path.exists() and killed.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
     killed.send_signal(signal.SIGKILL)
     killed.communicate()
-    assert (out / "checkpoint.npz").exists()
+    assert path.exists()
+
+
+def test_a_killed_command_goes_on(tmp_path):
+    out, arguments = tmp_path / "run", ["train", "cnn", "digits", "--epochs", "4"]
+    kill_when(out / "checkpoint.npz", *arguments, "--out", out)
     assert not (out / "training.json").exists()
     done = touchstone(*arguments, "--out", out)
     assert done.returncode == 0, done.stderr
@@ -155,6 +160,23 @@ def test_a_command_killed_ten_times_at_random_moments_ends_with_the_undisturbed_
     done = touchstone(*arguments, "--out", out)
     assert done.returncode == 0, done.stderr
     assert read_history(out) == read_history(tmp_path / "whole")  # to the last bit
+
+
+@pytest.mark.thorough
+def test_a_duel_killed_inside_a_network_goes_on_in_it(tmp_path):
+    out, arguments = tmp_path / "run", ["compare", "digits", "cnn", "--epochs", "6", "--explain", "0", "--no-audit"]
+    kill_when(out / "cnn" / "checkpoint.npz", *arguments, "--out", out)
+    with np.load(out / "cnn" / "checkpoint.npz") as stored:
+        before = json.loads(str(stored["told"]))
+    assert not (out / "comparison.json").exists()
+    for folder in (out, tmp_path / "whole"):
+        done = touchstone(*arguments, "--out", folder)
+        assert done.returncode == 0, done.stderr
+    after, whole = (json.loads((run / "cnn" / "contestant.json").read_text()) for run in (out, tmp_path / "whole"))
+    assert after["history"]["loss"][: before["epochs"]] == before["history"]["loss"]  # gone on with, not begun anew
+    assert_allclose(after["history"]["loss"], whole["history"]["loss"], rtol=1e-2)  # threads add float32 otherwise
+    assert after["fit_seconds"] > before["seconds"]
+    assert not list(out.rglob("checkpoint.npz"))
 
 
 def refusals():
