@@ -155,9 +155,8 @@ def _decision(machine: Any, tensor: Any) -> Any:
     if isinstance(machine, PairwiseSVM):
         vectors = machine.support_vectors_
         kernel = Kernel(len(vectors), machine.dual_coef_.shape[1], float(machine.gamma_))
-        values = kernel(tensor)
-        squares = np.sum(vectors.astype(np.float64) ** 2, axis=1)
-        kernel.set_weights([vectors.T, squares, machine.dual_coef_, machine.intercept_])
+        values = kernel(layers.Rescaling(1.0, (-machine.centre_).tolist())(tensor))
+        kernel.set_weights([vectors.T, machine.lengths_, machine.dual_coef_, machine.intercept_])
         return values if len(machine.classes_) == 2 else Duels(len(machine.classes_), STEEPNESS)(values)
     raise ValueError(
         "Expected SquaredHingeSVM, MinibatchSVM, PairwiseSVM, LinearSVC or LogisticRegression as the machine. "

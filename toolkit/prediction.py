@@ -1,6 +1,7 @@
 """What a saved classifier says of pictures in files: decoded ahead in threads, answered in batches, in their order.
 
-It knows the protocol only. A picture is brought to the model's size as the training's were, and to its channels.
+It knows the protocol only, and that scikit-learn's estimators may be asked by several threads at once. A picture is
+brought to the model's size as the training's were, and to its channels.
 """
 
 import glob
@@ -10,11 +11,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from threadpoolctl import threadpool_limits
 
 from toolkit.classifier import Classifier
 from toolkit.data.content import in_order, read_bytes
@@ -23,6 +26,8 @@ from toolkit.data.listing import images_below
 from toolkit.errors import InputError, unknown
 
 Piece = tuple[Sequence[str], NDArray[np.uint8], list[str]]  # paths, pixels (n, H, W, C), why each is no picture or ""
+Item = TypeVar("Item")
+Answered = tuple[list[tuple[str, str]], Any]  # each path and its error or "", probabilities (those without error, K)
 
 
 @dataclass(frozen=True)
@@ -68,18 +73,20 @@ class Predictor:
             top: so many classes at most.
             threshold: abstain where the most probable class has less.
             batch: pictures that the classifier is asked about at once.
-            threads: that decode; 0: one a core.
+            threads: that decode, and as many that answer; 0: one a core.
         """
         threads = threads or os.cpu_count() or 1
         size = max(1, batch // (2 * threads))  # so that about a batch is decoded while the last is answered
-        with quiet():
-            waiting: list[Piece] = []
-            for piece in in_order(self._decode, _pieces(paths, size), threads):
-                waiting.append(piece)
-                if sum(len(paths) for paths, _, _ in waiting) + size > batch:
-                    yield from self._answer(waiting, top, threshold)
-                    waiting = []
-            yield from self._answer(waiting, top, threshold)
+        several = isinstance(
+            self.classifier, BaseEstimator
+        )  # a batch is a core's work; others use all cores by themselves
+        with quiet(), threadpool_limits(1 if several else None, "blas"):
+            decoded = _groups(in_order(self._decode, _groups(paths, size), threads), batch // size)
+            for first in islice(decoded, 1):  # alone, for it compiles
+                yield from self._told(self._answer(first), top, threshold)
+            answering = threads if several else 1
+            for answered in in_order(self._answer, decoded, answering, ahead=answering):
+                yield from self._told(answered, top, threshold)
 
     def pictures(self, paths: Sequence[str]) -> tuple[NDArray[np.uint8], list[str]]:
         """The pictures that can be read, uint8 (N, H, W, C), and which those are."""
@@ -120,18 +127,25 @@ class Predictor:
             found = cv2.cvtColor(found, cv2.COLOR_RGB2GRAY)[:, :, None]
         return found  # grey is repeated when it is written into three channels
 
-    def _answer(self, pieces: Sequence[Piece], top: int, threshold: float) -> Iterator[Prediction]:
+    def _answer(self, pieces: Sequence[Piece]) -> Answered:
         good = [pixels[[not error for error in errors]] for _, pixels, errors in pieces]
-        images = np.concatenate(good) if good else np.zeros((0, *self.image_shape), np.uint8)
-        answers = iter(self.classifier.predict_proba(images) if len(images) else ())
-        for paths, _, errors in pieces:
-            for path, error in zip(paths, errors, strict=True):
-                yield Prediction(path, error=error) if error else self._told(path, next(answers), top, threshold)
+        images = np.concatenate(good)
+        chances = self.classifier.predict_proba(images) if len(images) else ()
+        return [
+            (path, error) for paths, _, errors in pieces for path, error in zip(paths, errors, strict=True)
+        ], chances
 
-    def _told(self, path: str, chances: NDArray[Any], top: int, threshold: float) -> Prediction:
-        order = np.argsort(-chances, kind="stable")[:top]
-        found = tuple(float(chances[place]) for place in order)
-        return Prediction(path, tuple(self.class_names[place] for place in order), found, bool(found[0] < threshold))
+    def _told(self, answered: Answered, top: int, threshold: float) -> Iterator[Prediction]:
+        files, chances = answered
+        orders = iter(np.argsort(-np.asarray(chances), axis=-1, kind="stable")[..., :top].tolist())
+        rows = iter(chances)
+        for path, error in files:
+            if error:
+                yield Prediction(path, error=error)
+                continue
+            order, row = next(orders), next(rows)
+            found = tuple(float(row[place]) for place in order)
+            yield Prediction(path, tuple(self.class_names[place] for place in order), found, found[0] < threshold)
 
 
 def files_of(arguments: Iterable[str], lines: Iterable[str] = ()) -> Iterator[str]:
@@ -163,7 +177,7 @@ def _some(paths: Iterator[str], what: str) -> Iterator[str]:
     yield from paths
 
 
-def _pieces(paths: Iterable[str], size: int) -> Iterator[list[str]]:
-    source = iter(paths)
-    while piece := list(islice(source, size)):
-        yield piece
+def _groups(items: Iterable[Item], count: int) -> Iterator[list[Item]]:
+    source = iter(items)
+    while group := list(islice(source, count)):
+        yield group

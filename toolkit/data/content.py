@@ -29,14 +29,19 @@ class Content:
     changed: int = -1  # nanoseconds, as the file system counts
 
 
-def in_order(work: Callable[[Piece], Result], pieces: Iterable[Piece], threads: int) -> Iterator[Result]:
-    """`map` over threads, results in order, with a few pieces ahead and no more, so that memory stays bounded."""
+def in_order(
+    work: Callable[[Piece], Result], pieces: Iterable[Piece], threads: int, ahead: int | None = None
+) -> Iterator[Result]:
+    """`map` over threads, results in order, with a few pieces `ahead` (two a thread) and no more, so that memory stays
+    bounded.
+    """
+    ahead = 2 * threads if ahead is None else ahead
     pool = ThreadPoolExecutor(threads)
     waiting: deque[Future[Result]] = deque()
     try:
         for piece in pieces:
             waiting.append(pool.submit(work, piece))
-            if len(waiting) > 2 * threads:
+            if len(waiting) > ahead:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()

@@ -1,6 +1,7 @@
 """A network's answers for many images, in batches of bounded memory. It knows no labels."""
 
 import math
+import threading
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from toolkit.pipeline.batches import Images
 
 PIXELS = 2**20  # a batch at once: at 64 float32 channels 256 MiB, the most that a layer of ours keeps at full size
 ROWS = 512
+ONE_AT_A_TIME = threading.Lock()  # a network uses all cores, and Keras expects one caller
 
 
 def logits(network: Any, images: Images) -> NDArray[np.float32]:
@@ -25,7 +27,8 @@ def logits(network: Any, images: Images) -> NDArray[np.float32]:
         batch = np.asarray(images[np.arange(start, min(start + size, count))])
         missing = size - len(batch)
         filled = np.pad(batch, ((0, missing), *[(0, 0)] * (batch.ndim - 1))) if missing else batch
-        parts.append(np.asarray(network.predict_on_batch(filled), np.float32)[: len(batch)])
+        with ONE_AT_A_TIME:
+            parts.append(np.asarray(network.predict_on_batch(filled), np.float32)[: len(batch)])
     return np.concatenate(parts) if parts else np.zeros((0, network.output_shape[-1]), np.float32)
 
 
