@@ -13,7 +13,7 @@ from toolkit.report.page import HALF, both
 from toolkit.report.text import fixed, seconds
 from toolkit.runs import read_json, write_text
 
-MOST_AXES = 9  # of the parallel coordinates: the most important ones
+MOST_AXES, AXIS = 9, 80.0  # of the parallel coordinates: the most important ones, as many as have so many pixels each
 
 
 def write_search(folder: str | Path, path: str | Path | None = None) -> Path:
@@ -64,7 +64,7 @@ def _page(search: dict[str, Any]) -> dict[str, Any]:
         ],
         "by_trials": progress(trials, objective, "trials", HALF),
         "by_seconds": progress(trials, objective, "seconds", HALF),
-        "parallel": both(lambda width: parallel(trials, objective, names, width)),
+        "parallel": both(lambda width: parallel(trials, objective, names[: int(width / AXIS)], width)),
         "importance": importance_bars(shares, 640.0),
         "rows": [
             {
