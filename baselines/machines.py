@@ -126,9 +126,9 @@ class PairwiseSVM(ClassifierMixin, BaseEstimator):
             for _ in pool.map(solve, range(len(pairs))):
                 pass
         support = np.flatnonzero(coefficients.any(axis=1))
-        vectors, self.dual_coef_ = features[support], coefficients[support]
-        self.centre_ = vectors.mean(axis=0)
-        self.support_vectors_ = vectors - self.centre_
+        kept, self.dual_coef_ = features[support], coefficients[support]
+        self.centre_ = kept.mean(axis=0)
+        self.support_vectors_ = kept - self.centre_
         self.lengths_ = _squared_lengths(self.support_vectors_)
         return self
 

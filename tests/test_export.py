@@ -18,10 +18,11 @@ from typer.testing import CliRunner
 
 import toolkit
 from baselines import ColourFeatures, GLCMFeatures, OpenCVHOGFeatures, PixelFeatures, composed
-from baselines.graph import graph
 from toolkit.cli.options import app
+from toolkit.deep_features import BackboneFeatures
+from toolkit.ensemble import Stacking, Voting
 from toolkit.errors import InputError
-from toolkit.export import export
+from toolkit.export import export, graph
 from toolkit.export.formats import NEEDS, SUFFIXES
 
 ROUNDING = 2e-6  # of a probability, float32 against float64
@@ -115,6 +116,44 @@ def test_a_step_that_is_no_layer_is_named(images, tmp_path):
     model = make_pipeline(PixelFeatures(longest=6), RandomForestClassifier(3)).fit(*pictures())
     with pytest.raises(InputError, match="RandomForestClassifier"):
         export(model, tmp_path / "model.onnx", "onnx", images)
+
+
+def fitted(ensemble, *members):
+    """An ensemble of members that are fitted already; a stack's regression learns from what they say of their rows."""
+    images, labels = pictures()
+    ensemble.classes_, ensemble.fitted_, ensemble.weights_ = np.arange(3), list(members), np.array([0.7, 0.2, 0.1])
+    if isinstance(ensemble, Stacking):
+        answers = np.log(np.concatenate([member.predict_proba(images) for member in members], axis=1))
+        ensemble.head_ = LogisticRegression(C=0.1).fit(answers, labels)
+    return ensemble
+
+
+@pytest.mark.jax
+@pytest.mark.parametrize("kind", [Voting, Stacking])
+def test_an_ensemble_of_both_sides_is_one_graph(models, images, kind):
+    members = [models["hog_svm"], models["network"], network(seed=1)]  # two networks of one name
+    ensemble = fitted(kind([]), *members)
+    assert_allclose(graph(ensemble, (24, 24, 1)).predict_on_batch(images), ensemble.predict_proba(images), atol=1e-5)
+
+
+@pytest.mark.parametrize("format", ["onnx", "litert"])
+def test_a_stack_is_one_file(models, images, tmp_path, format):
+    for module in NEEDS[format]:
+        pytest.importorskip(module)
+    ensemble = fitted(Stacking([]), models["hog_svm"], models["network"], network(seed=1))
+    assert export(ensemble, tmp_path / f"model{SUFFIXES[format]}", format, images).largest_difference < 1e-5
+
+
+def test_a_machine_behind_a_backbone_is_one_graph():
+    images, labels = pictures(rows=24, side=32, channels=3)
+    model = composed(BackboneFeatures("mobilenet_025", weights=None), "svm").fit(images, labels)
+    assert_allclose(graph(model, (32, 32, 3)).predict_on_batch(images), model.predict_proba(images), atol=1e-5)
+
+
+def test_the_member_that_has_no_layers_is_named(models):
+    forest = make_pipeline(PixelFeatures(longest=6), RandomForestClassifier(3)).fit(*pictures())
+    with pytest.raises(InputError, match=r"Member 2 of the Voting.* Received: RandomForestClassifier"):
+        graph(fitted(Voting([]), models["hog_svm"], forest, forest), (24, 24, 1))
 
 
 def test_requests_that_are_refused(models, images, tmp_path):

@@ -66,10 +66,16 @@ class BackboneFeatures(TransformerMixin, BaseEstimator):
     def transform(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """uint8 (N, H, W, C) of the shape seen in `fit` -> float32 (N, D)."""
         check_is_fitted(self, "weights_")
-        from toolkit.models import feature_extractor, transfer, without_weights
         from toolkit.training.inference import logits
 
         images = check_images(images, self.image_shape_)
+        return logits(self.extractor, images)
+
+    @property
+    def extractor(self) -> Any:
+        """The keras.Model of a fitted one, (B, H, W, C) 0..255 -> (B, D); built when first asked for."""
+        from toolkit.models import feature_extractor, transfer, without_weights
+
         if self._network is None:
             options = self._options()
             if self.weights is not None:
@@ -77,7 +83,7 @@ class BackboneFeatures(TransformerMixin, BaseEstimator):
             network = transfer(self.backbone, self.image_shape_, self.outputs_, **options)
             network.set_weights(self.weights_)
             self._network = feature_extractor(network)
-        return logits(self._network, images)
+        return self._network
 
     def _options(self) -> dict[str, Any]:
         told = {"weights": None if self.weights is None else str(self.weights), "size": self.size}

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from toolkit.errors import InputError, unknown
 from toolkit.export.formats import NEEDS, RUNNERS, SUFFIXES, WRITERS, hushed
+from toolkit.export.graphs import graph
 
 PRECISIONS = ("float32", "float16", "int8")  # the latter two for LiteRT
 # Of the mean difference of a probability, float32: more is another model, not rounding. Single pictures may differ by
@@ -56,7 +57,8 @@ def export(
     """Write a fitted classifier as `format` and compare the file, in its own runtime, with the classifier.
 
     Args:
-        classifier: a `KerasClassifier`, or a Pipeline of steps that `baselines.graph` knows.
+        classifier: a `KerasClassifier`, a Pipeline of steps that `baselines.graph` knows, perhaps behind a backbone's
+            features, or an ensemble of those.
         path: of the file, .onnx or .tflite, or of the folder of a SavedModel; it must not be there.
         format: onnx, litert or savedmodel.
         images: uint8 (N, H, W, C) that both are asked about; int8 sets its scales by them, so they should be real.
@@ -103,28 +105,6 @@ def export(
         None if right is None else right[1],
         None if right is None else right[0],
     )
-
-
-def graph(classifier: Any, image_shape: tuple[int, ...]) -> Any:
-    """The classifier as a keras.Model, uint8 (B, H, W, C) -> probabilities float32 (B, K), columns as `classes_`.
-
-    Raises:
-        InputError: naming the step that has no layers.
-    """
-    import keras
-    from keras import layers
-
-    from baselines.graph import graph as pipeline_graph
-
-    network = getattr(classifier, "network", None)
-    if network is None:
-        try:
-            return pipeline_graph(classifier, (image_shape[0], image_shape[1], image_shape[2]))
-        except ValueError as error:
-            raise InputError(f"Expected a classifier that can be one graph. {error}") from error
-    pixels = keras.Input(image_shape, dtype="uint8", name="images")
-    answer = layers.Softmax(dtype="float32")(network(layers.Rescaling(1.0, dtype="float32")(pixels), training=False))
-    return keras.Model(pixels, layers.Identity(name="probabilities", dtype="float32")(answer), name="network")
 
 
 def run(path: Path, format: str, images: NDArray[np.uint8]) -> NDArray[np.float64]:
