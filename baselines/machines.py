@@ -25,7 +25,7 @@ Floats = NDArray[np.floating[Any]]
 ROWS = 2048  # whose kernel with all support vectors is held at a time
 SMALL = 2**24  # values of features; below, threads of a matrix product wait for one another longer than they work
 PAIR_ROWS = 20_000  # of two classes, whose kernel of 3.2 GB still fits
-OWN_BYTES = 2 * 2**30  # for the kernels inside single classes, each of which all its pairs use
+OWN_BYTES = 2**30  # for the kernels inside single classes, each of which all its pairs use
 CACHE_MEGABYTES = 200  # of LIBSVM
 HELD_ROWS = 10_000  # of a large set, on which the temperature is learned
 STEEPNESS = 3.0  # of a duel's chance; 2 and 5 gave slightly worse probabilities and accuracy
@@ -103,27 +103,40 @@ class PairwiseSVM(ClassifierMixin, BaseEstimator):
         scale = 1 / (features.shape[1] * max(variance, 1e-12))
         self.gamma_ = self.gamma if self.gamma is not None else self.gamma_factor * scale
         rows = [np.flatnonzero(labels == label) for label in self.classes_]
-        vectors = [features[own] for own in rows]
         pairs = list(combinations(range(len(rows)), 2))
         coefficients = np.zeros((len(features), len(pairs)))
         self.intercept_ = np.zeros(len(pairs))
 
         @lru_cache(maxsize=max(2, OWN_BYTES // (4 * max(map(len, rows)) ** 2)))
         def own_kernel(place: int) -> Floats:
-            return _rbf(vectors[place], vectors[place], self.gamma_)
+            return _rbf(features[rows[place]], features[rows[place]], self.gamma_)
+
+        def kernel(first: int, second: int) -> NDArray[np.float64]:
+            n, m = len(rows[first]), len(rows[second])
+            found = np.empty((n + m, n + m))  # LIBSVM reads float64 alone
+            found[:n, :n], found[n:, n:] = own_kernel(first), own_kernel(second)
+            found[:n, n:] = _rbf(features[rows[first]], features[rows[second]], self.gamma_)
+            found[n:, :n] = found[:n, n:].T
+            return found
 
         def solve(column: int) -> None:
             first, second = pairs[column]
-            if len(rows[first]) + len(rows[second]) > PAIR_ROWS:
-                machine = self._by_vectors(vectors[first], vectors[second])
+            both = np.concatenate([rows[first], rows[second]])
+            sides = np.repeat([0, 1], [len(rows[first]), len(rows[second])])
+            if len(both) > PAIR_ROWS:
+                machine = SVC(C=self.C, gamma=self.gamma_, cache_size=CACHE_MEGABYTES).fit(features[both], sides)
             else:
-                between = _rbf(vectors[first], vectors[second], self.gamma_)
-                machine = self._by_kernel(own_kernel(first), between, own_kernel(second))
-            coefficients[np.concatenate([rows[first], rows[second]])[machine.support_], column] = machine.dual_coef_[0]
+                machine = SVC(C=self.C, kernel="precomputed", cache_size=CACHE_MEGABYTES)
+                machine.fit(kernel(first, second), sides)
+            coefficients[both[machine.support_], column] = machine.dual_coef_[0]
             self.intercept_[column] = machine.intercept_[0]
 
+        # To and fro, so that a class's kernel is met again before it is forgotten: 0-1, 0-2, 0-3, 1-3, 1-2, 2-3
+        order = sorted(
+            range(len(pairs)), key=lambda column: (pairs[column][0], pairs[column][1] * (-1) ** pairs[column][0])
+        )
         with threadpool_limits(1, "blas"), ThreadPoolExecutor(os.cpu_count()) as pool:  # a pair is a core's work
-            for _ in pool.map(solve, range(len(pairs))):
+            for _ in pool.map(solve, order):
                 pass
         support = np.flatnonzero(coefficients.any(axis=1))
         kept, self.dual_coef_ = features[support], coefficients[support]
@@ -157,17 +170,6 @@ class PairwiseSVM(ClassifierMixin, BaseEstimator):
     def predict(self, features: Floats) -> NDArray[np.integer[Any]]:
         """(N, D) -> labels (N,)."""
         return _choose(self.classes_, self.decision_function(features))
-
-    def _by_kernel(self, first: Floats, between: Floats, second: Floats) -> SVC:
-        """LIBSVM's answer for two classes from their kernels: (n, n), (n, m) and (m, m)."""
-        n, m = between.shape
-        kernel = np.empty((n + m, n + m))  # LIBSVM reads float64 alone
-        kernel[:n, :n], kernel[:n, n:], kernel[n:, :n], kernel[n:, n:] = first, between, between.T, second
-        return SVC(C=self.C, kernel="precomputed", cache_size=CACHE_MEGABYTES).fit(kernel, np.repeat([0, 1], [n, m]))
-
-    def _by_vectors(self, first: Floats, second: Floats) -> SVC:
-        machine = SVC(C=self.C, gamma=self.gamma_, cache_size=CACHE_MEGABYTES)
-        return machine.fit(np.concatenate([first, second]), np.repeat([0, 1], [len(first), len(second)]))
 
 
 def _rbf(rows: Floats, vectors: Floats, gamma: float) -> Floats:
@@ -239,6 +241,8 @@ class Calibrated(ClassifierMixin, BaseEstimator):
         partial = FrozenEstimator(clone(self.machine).fit(features[rest], labels[rest]))
         calibrated = CalibratedClassifierCV(partial, method="temperature").fit(features[held], labels[held])
         calibrated.estimator = clone(self.machine)
+        calibrated.calibrated_classifiers_[0].estimator = None
+        del partial  # its vectors would lie beside those of the next
         calibrated.calibrated_classifiers_[0].estimator = clone(self.machine).fit(features, labels)
         return calibrated
 

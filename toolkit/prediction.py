@@ -64,7 +64,7 @@ class Predictor:
         return cls(classifier, (int(shape[0]), int(shape[1]), int(shape[2])), known, card.get("fit", "crop"))
 
     def predict(
-        self, paths: Iterable[str], *, top: int = 1, threshold: float = 0.0, batch: int = 256, threads: int = 0
+        self, paths: Iterable[str], *, top: int = 1, threshold: float = 0.0, batch: int = 512, threads: int = 0
     ) -> Iterator[Prediction]:
         """A prediction for each path, in order, as they are ready; a file that is no picture gives its error.
 

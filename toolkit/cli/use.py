@@ -31,7 +31,7 @@ def predict(
     threshold: Annotated[
         float, typer.Option(help="Abstain where the best class has a smaller probability.", min=0, max=1)
     ] = 0.0,
-    batch: Annotated[int, typer.Option(help="Pictures that the model is asked about at once.", min=1)] = 256,
+    batch: Annotated[int, typer.Option(help="Pictures that the model is asked about at once.", min=1)] = 512,
 ) -> None:
     """Label pictures. A bad file is a row with its error, and makes the exit status 1 at the end; the rest go on."""
     from toolkit.artifact import load_model, read_card
