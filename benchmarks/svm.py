@@ -74,7 +74,8 @@ PEERS: dict[str, Callable[[], Any]] = {
 
 def contend(name: str, folder: Path, rows: int, test: int, sender: Any) -> None:
     """One peer from images to accuracy, in this process: seconds of fit and of prediction, on the wall and of the
-    processor (all threads), accuracy, peak bytes."""
+    processor (all threads), accuracy, peak bytes.
+    """
     learn, judge = fashion(folder, "train", rows), fashion(folder, "t10k", test)
     classifier = PEERS[name]()
     start = np.array([time.perf_counter(), time.process_time()])
@@ -87,7 +88,7 @@ def contend(name: str, folder: Path, rows: int, test: int, sender: Any) -> None:
 
 
 def compare_on_fashion(folder: Path, rows: int, test: int, peers: list[str]) -> None:
-    """A line for each peer, and its seconds as a share of the textbook's; the processor's hardly mind a shared machine."""
+    """A line for each peer, its seconds as a share of the textbook's; a shared machine hardly changes the processor's."""
     spawn = multiprocessing.get_context("spawn")
     print(f"{rows:,} to learn from, {test:,} to predict; {os.cpu_count()} cores")
     seconds: dict[str, NDArray[np.float64]] = {}
