@@ -88,7 +88,7 @@ def contend(name: str, folder: Path, rows: int, test: int, sender: Any) -> None:
 
 
 def compare_on_fashion(folder: Path, rows: int, test: int, peers: list[str]) -> None:
-    """A line for each peer, its seconds as a share of the textbook's; a shared machine hardly changes the processor's."""
+    """A line for each peer, its seconds as a share of the textbook's; load hardly changes those of the processor."""
     spawn = multiprocessing.get_context("spawn")
     print(f"{rows:,} to learn from, {test:,} to predict; {os.cpu_count()} cores")
     seconds: dict[str, NDArray[np.float64]] = {}
@@ -177,7 +177,7 @@ class Watch(threading.Thread):
 def main() -> None:
     """Print the lines."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["fashion", "stream"])
+    parser.add_argument("what", nargs="?", choices=["fashion", "stream"], default="stream")
     parser.add_argument("--data", type=Path, help="folder of Fashion-MNIST's IDX files")
     parser.add_argument("--rows", type=int, help="2,000 of fashion, 20,000 of stream unless told")
     parser.add_argument("--test", type=int, default=1000)

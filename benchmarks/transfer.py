@@ -178,7 +178,7 @@ def _timm(name: str, images: Any) -> Callable[[], Any]:
 def main() -> None:
     """Choose and run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("accuracy", "head", "forward", "engines"))
+    parser.add_argument("what", nargs="?", choices=("accuracy", "head", "forward", "engines"), default="head")
     parser.add_argument("data", nargs="?", help="of `accuracy` and `engines`: a folder of class folders")
     parser.add_argument("--weights", nargs="+", default=[], metavar="NAME=PATH")
     parser.add_argument("--names", nargs="+", default=[])
