@@ -26,7 +26,7 @@ class Program:
         """(N, H, W, C), N >= 0, possibly a memory map that is read a block at a time -> the answers, (N, ...).
 
         All blocks have one shape (the last is filled up with zeros), so that one compilation serves any N; a set
-        smaller than a block takes the next power of four. Blocks run on all cores; an interrupt waits for those
+        smaller than a block takes the next power of sixteen. Blocks run on all cores; an interrupt waits for those
         under way.
         """
         shape = getattr(images, "shape", ())
@@ -57,7 +57,7 @@ class Program:
 
 def _block_size(images: int, values: int) -> int:
     largest = 2 ** int(np.log2(max(1, VALUES_PER_BLOCK // values)))
-    return min(largest, 4 ** int(np.ceil(np.log2(max(1, images)) / 2)))
+    return min(largest, 16 ** int(np.ceil(np.log2(max(1, images)) / 4)))  # compiling costs more than filling up
 
 
 def _compiled(function: Callable[[Any], Any]) -> Callable[[Any], Any]:

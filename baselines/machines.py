@@ -25,8 +25,8 @@ Floats = NDArray[np.floating[Any]]
 ROWS = 2048  # whose kernel with all support vectors is held at a time
 SMALL = 2**24  # values of features; below, threads of a matrix product wait for one another longer than they work
 PAIR_ROWS = 20_000  # of two classes, whose kernel of 3.2 GB still fits
-OWN_BYTES = 2**30  # for the kernels inside single classes, each of which all its pairs use
-CACHE_MEGABYTES = 200  # of LIBSVM
+OWN_BYTES = 3 * 2**28  # for the kernels inside single classes, each of which all its pairs use
+CACHE_MEGABYTES = 100  # of LIBSVM
 HELD_ROWS = 10_000  # of a large set, on which the temperature is learned
 STEEPNESS = 3.0  # of a duel's chance; 2 and 5 gave slightly worse probabilities and accuracy
 
