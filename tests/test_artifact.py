@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from importlib.util import find_spec
 
 import h5py
 import numpy as np
@@ -94,6 +95,7 @@ def test_a_network_made_by_a_function_is_fitted_again_without_it(saved):
         clone(read).fit(images[:, :20], labels)
 
 
+@pytest.mark.skipif(find_spec("jax") is None, reason="the extra jax is not installed")
 def test_the_same_answers_in_another_process_on_the_other_backend(saved, models, tmp_path):
     images, _ = pictures(20, seed=5)
     np.save(tmp_path / "images.npy", images)
