@@ -2,12 +2,13 @@
 
 Each ends in `baselines.machines.Calibrated`. `kernel="linear"` is one against the rest, `kernel="rbf"` one against one.
 "nystroem", "fourier" (both approximate "rbf") and "chi2" (additive, for features that are not negative) are linear
-machines on explicit features, for many rows; "auto" takes what `CHOICES` says of the number of rows, and says in
-`kernel_` which. `engine="sklearnex"` gives "rbf" to scikit-learn-intelex, the extra `fast`; `engine="keras"` learns
-"linear" in mini-batches on Keras' device.
+machines on explicit features, for many rows; "auto" takes what `CHOICES` says of the number of rows, tells it in
+`kernel_`, and in a warning where that is not the exact kernel. `engine="sklearnex"` gives "rbf" to
+scikit-learn-intelex, the extra `fast`; `engine="keras"` learns "linear" in mini-batches on Keras' device.
 """
 
 import math
+import warnings
 from typing import Any, Self
 
 import numpy as np
@@ -126,6 +127,12 @@ class ChosenByRows(ClassifierMixin, BaseEstimator):
     def fit(self, features: NDArray[np.floating[Any]], labels: NDArray[np.integer[Any]]) -> Self:
         """(N, D) and (N,)."""
         self.kernel_ = next(kernel for kernel, most in CHOICES if len(features) <= most)
+        if self.kernel_ != CHOICES[0][0]:
+            warnings.warn(
+                f"kernel='auto' takes '{self.kernel_}' for {len(features):,} rows: 'rbf' is exact, and slow beyond "
+                f"{CHOICES[0][1]:,}. Name a kernel to choose it yourself.",
+                stacklevel=2,
+            )
         self.machine_ = svm(self.kernel_, None if self.kernel_ == "linear" else self.C, seed=self.seed)
         self.machine_.fit(features, labels)
         self.classes_ = self.machine_.classes_

@@ -7,7 +7,7 @@ import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 
 from toolkit.classifier import Classifier
-from toolkit.ensemble import Bagging, Seeds, Stacking, Voting, copied, of_all, out_of_fold, reseeded
+from toolkit.ensemble import Bagging, Seeds, Snapshots, Stacking, Voting, copied, of_all, out_of_fold, reseeded
 from toolkit.errors import InputError
 
 ROWS, K = 90, 3
@@ -134,6 +134,23 @@ def test_seeds_reach_every_depth():
     assert {member.seed for member in Seeds(Nearest(noise=1.0), 3, seed=4).fit(IMAGES, LABELS).fitted_} == {4, 5, 6}
     with pytest.raises(InputError, match=r"a parameter `seed`\. Received: Plain without one"):
         reseeded(Plain(), 7)
+
+
+class Falling(Nearest):
+    """Keeps what it would be after each of several falls: means of ever more rows."""
+
+    def annealed(self, images, labels, count):
+        ends = [K + (len(labels) - K) * (number + 1) // count for number in range(count)]
+        return [copied(self).fit(images[:end], labels[:end]) for end in ends]
+
+
+def test_snapshots_are_kept_of_one_training_and_answer_with_their_mean():
+    kept = Snapshots(Falling(), count=3).fit(IMAGES, LABELS)
+    answers = [member.predict_proba(IMAGES) for member in kept.fitted_]
+    assert len(answers) == 3
+    np.testing.assert_allclose(kept.predict_proba(IMAGES), np.mean(answers, axis=0))
+    with pytest.raises(InputError, match=r"a network to keep snapshots of\. Received: Plain"):
+        Snapshots(Plain()).fit(IMAGES, LABELS)
 
 
 def test_of_all_is_a_vote_and_a_stack_that_can_be_cloned():

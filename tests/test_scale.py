@@ -1,5 +1,7 @@
 """Many rows: mini-batches from a map on disk, kernels as features, and the choice by rows that is said aloud."""
 
+import warnings
+
 import numpy as np
 import pytest
 from sklearn.base import clone
@@ -113,7 +115,10 @@ def test_each_choice_is_a_pipeline_that_learns(kernel):
 def test_the_kernel_chosen_by_rows_is_said(monkeypatch):
     monkeypatch.setattr(pipelines, "CHOICES", (("rbf", 100), ("nystroem", 200), ("linear", np.inf)))
     for rows, kernel in ((100, "rbf"), (150, "nystroem"), (300, "linear")):
-        machine = pipelines.svm("auto").fit(PIXELS[:rows], LABELS[:rows])
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            machine = pipelines.svm("auto").fit(PIXELS[:rows], LABELS[:rows])
+        assert [kernel in str(one.message) for one in said] == [True] * (kernel != "rbf")
         assert machine.kernel_ == kernel
         assert np.mean(machine.predict(PIXELS[300:600]) == LABELS[300:600]) > 0.7
 

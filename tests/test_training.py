@@ -50,6 +50,22 @@ def fitted():
     return classifier().fit(*brightness())
 
 
+def test_snapshots_share_the_epochs_and_each_goes_on_from_the_last():
+    images, labels = brightness(90)
+    model = classifier(Recipe(epochs=7, batch_size=16, augment="none", learning_rate=0.03, warmup=0.0))
+    kept = model.annealed(images, labels, 3)
+    assert [one.recipe_.epochs for one in kept] == [2, 2, 3]
+    losses = [loss for one in kept for loss in one.history_["loss"]]
+    assert losses[2] < losses[0]  # begun from what was learned, not anew
+    alone = clone(kept[1]).fit(images, labels)
+    assert alone.history_["loss"][0] > losses[2]
+    again = model.annealed(images, labels, 3)
+    assert_array_equal(again[2].predict_proba(images), kept[2].predict_proba(images))
+    assert not hasattr(model, "weights_")
+    with pytest.raises(InputError, match=r"from 2 snapshots to one an epoch, 7\. Received: 8"):
+        model.annealed(images, labels, 8)
+
+
 @pytest.mark.jax
 def test_learns_and_keeps_its_promises():
     images, labels = brightness(90)

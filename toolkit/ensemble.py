@@ -1,4 +1,4 @@
-"""Several contestants that answer as one: votes, stacking, bagging, seeds. It knows the protocol, and no contestant.
+"""Several contestants that answer as one: votes, stacking, bagging, seeds, snapshots. It knows the protocol only.
 
 Members are any classifiers of uint8 images. `fit` fits copies and leaves the members as they were.
 """
@@ -174,6 +174,28 @@ class Seeds(_Members):
         seeds = range(self.seed, self.seed + self.count)
         fitted = [reseeded(self.member, seed).fit(images, labels) for seed in seeds]
         self._keep([f"seed {seed}" for seed in seeds], fitted, np.unique(labels))
+        return self
+
+
+class Snapshots(_Members):
+    """One network kept `count` times in one training, each time when its learning rate has fallen to zero.
+
+    Huang et al. (ICLR 2017): several members at the price of one training. The member is anything with a method
+    `annealed(images, labels, count)` giving fitted copies, as `KerasClassifier` has. After `fit`: as `Bagging`.
+    """
+
+    def __init__(self, member: Classifier, count: int = 5) -> None:
+        self.member = member
+        self.count = count
+
+    def fit(self, images: Images, labels: Labels) -> Self:
+        """Train one copy on uint8 (N, H, W, C) and int64 (N,), keeping it `count` times on the way."""
+        labels = check_labels(labels, len(check_images(images)))
+        annealed = getattr(copied(self.member), "annealed", None)
+        if annealed is None:
+            raise InputError(f"Expected a network to keep snapshots of. Received: {type(self.member).__name__}.")
+        fitted = annealed(images, labels, self.count)
+        self._keep([f"snapshot {number}" for number in range(self.count)], fitted, np.unique(labels))
         return self
 
 

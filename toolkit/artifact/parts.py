@@ -28,7 +28,7 @@ TRUSTED = frozenset(
         *(f"baselines.machines.{name}" for name in ("Calibrated", "PairwiseSVM", "SquaredHingeSVM")),
         *("baselines.approximate.KernelMap", "baselines.hinge.MinibatchSVM", "baselines.svm.ChosenByRows"),
         "baselines.heads.UnitScale",
-        *(f"toolkit.ensemble.{name}" for name in ("Bagging", "Seeds", "Stacking", "Voting")),
+        *(f"toolkit.ensemble.{name}" for name in ("Bagging", "Seeds", "Snapshots", "Stacking", "Voting")),
         *("toolkit.deep_features.BackboneFeatures", "toolkit.training.recipe.Recipe", "toolkit.pipeline.policy.Policy"),
         "toolkit.artifact.parts.Stored",
         "sklearn.calibration._CalibratedClassifier",

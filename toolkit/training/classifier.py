@@ -3,7 +3,7 @@
 import dataclasses
 import gc
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -11,11 +11,12 @@ from typing import Any, Self
 import keras
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import NotFittedError
 
 from toolkit.classifier import check_images, check_labels
 from toolkit.environment import accelerators
+from toolkit.errors import InputError
 from toolkit.pipeline import Batches, Subset, balanced_weights
 from toolkit.progress import bar, say
 from toolkit.training.checkpoint import Checkpoint, EachEpoch, fingerprint
@@ -71,8 +72,12 @@ class KerasClassifier(BaseEstimator):
     engine: str = "keras"  # of the frozen backbone and of `predict_proba`; openvino: Intel's, on a CPU
     feature_cache: Path | None = None  # a folder where the frozen backbone's features are kept for the next `fit`
 
-    def fit(self, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> Self:
+    def fit(
+        self, images: NDArray[np.uint8], labels: NDArray[np.int64], begin: Sequence[NDArray[Any]] | None = None
+    ) -> Self:
         """Train from the start on uint8 (N, H, W, C) and int64 (N,); ended by an error or Ctrl-C, it changes nothing.
+
+        `begin` are the network's weights before the first step, as `weights_` of another fit holds them.
 
         Raises:
             InputError: images or labels of another kind, images too small for the network, a loss that is not finite,
@@ -80,6 +85,8 @@ class KerasClassifier(BaseEstimator):
         """
         with spread(self.devices):
             start = self.start(images, labels)
+            if begin is not None:
+                start.network.set_weights(begin)
             for line in start.recipe.describe(pretrained=self.pretrained):
                 say(line, self.verbose)
             with same_bits(self.recipe.deterministic):
@@ -91,6 +98,29 @@ class KerasClassifier(BaseEstimator):
         self.earlier_seconds_ = checkpoint.earlier_seconds
         self._network = self._engine = None
         return self
+
+    def annealed(self, images: NDArray[np.uint8], labels: NDArray[np.int64], count: int) -> list[Self]:
+        """Fitted copies (`count`), the recipe's epochs shared among them, each gone on from where the last one ended.
+
+        The learning rate runs its whole schedule in each, no rows are held back, and the last epoch is kept: snapshots
+        after Huang et al. (ICLR 2017), but for the optimiser's moments, which begin anew with the rate.
+
+        Raises:
+            InputError: as `fit`; pretrained weights, whose head is solved and not annealed; more copies than epochs.
+        """
+        epochs = self.recipe.for_rows(len(check_images(images))).epochs or 1
+        if self.pretrained:
+            raise InputError("Expected a network from scratch to keep snapshots of. Received: one with weights.")
+        if not 1 < count <= epochs:
+            raise InputError(f"Expected from 2 snapshots to one an epoch, {epochs}. Received: {count}.")
+        fitted: list[Self] = []
+        for number in range(count):
+            share = epochs * (number + 1) // count - epochs * number // count
+            recipe = dataclasses.replace(self.recipe, epochs=share, holdout=0.0)
+            at = self.checkpoint and Path(self.checkpoint).with_suffix(f".{number}.npz")
+            one = clone(self).set_params(recipe=recipe, seed=self.seed + number, checkpoint=at)
+            fitted.append(one.fit(images, labels, fitted[-1].weights_ if fitted else None))
+        return fitted
 
     def start(self, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> Start:
         """Everything as it is before the first step of `fit` on these images and labels."""
