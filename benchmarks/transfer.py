@@ -85,7 +85,9 @@ def accuracy(told: argparse.Namespace) -> None:
     print(f"{len(labels)} images, {told.folds} folds, seed {told.seed}")
     for name in [*weights, *told.names]:
         options = {"weights": weights[name]} if name in weights else {}
-        options |= {"pooling": told.pooling} if options and told.pooling else {}
+        if options:
+            options |= {"pooling": told.pooling} if told.pooling else {}
+            options |= {"mirror": True} if told.mirror else {}
         for label, recipe in recipes.items() if options else [("from scratch", Recipe(epochs=told.epochs))]:
             if label not in told.ways:
                 continue
@@ -187,6 +189,7 @@ def main() -> None:
     parser.add_argument("--unfreeze", type=float, default=0.3)
     parser.add_argument("--size", type=int, default=None, help="pixels that images are brought to")
     parser.add_argument("--pooling", default="", help="of the pretrained: average, root, maximum, token")
+    parser.add_argument("--mirror", action="store_true", help="features of an image and its mirror image, averaged")
     parser.add_argument("--engine", default="keras")
     parser.add_argument("--cache", type=Path, default=None, help="folder of decoded images and features")
     parser.add_argument("--images", type=int, default=None, help="800 of `head`, 64 of `forward`")

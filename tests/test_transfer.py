@@ -14,6 +14,7 @@ from numpy.testing import assert_allclose
 from PIL import Image
 
 from toolkit.errors import InputError
+from toolkit.explain import grad_cam
 from toolkit.models import MODELS, check_image_shape, feature_extractor, transfer, without_weights
 from toolkit.models.backbones import BACKBONES
 
@@ -213,6 +214,25 @@ def test_root_pooling_is_the_square_root_of_the_average():
     average, found = (feature_extractor(model).predict_on_batch(images) for model in (plain, root))
     assert average.min() >= 0  # it ends in ReLU
     assert_allclose(found, np.sqrt(average), atol=0.011)  # what is added, so that zero has a gradient
+
+
+@pytest.mark.jax
+@pytest.mark.parametrize(("name", "pooling"), [("resnet50", "root"), ("deit_tiny", None)])
+def test_with_mirror_an_image_and_its_mirror_image_are_answered_alike(name, pooling):
+    options = {"size": 32, "pooling": pooling}
+    plain, both = (transfer(name, (32, 32, 3), 2, **options, mirror=told) for told in (False, True))
+    both.set_weights(plain.get_weights())
+    images = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
+    turned = np.ascontiguousarray(images[:, :, ::-1])
+    seen, other = (feature_extractor(plain).predict_on_batch(one) for one in (images, turned))
+    found = feature_extractor(both).predict_on_batch(images)
+    assert np.abs(seen - other).max() > 10 * np.abs(found - (seen + other) / 2).max()
+    assert_allclose(found, (seen + other) / 2, atol=1e-3 * np.abs(found).max())  # float32, another order of sums
+    one, two = (both.predict_on_batch(rows) for rows in (images, turned))
+    assert_allclose(one, two, atol=1e-3 * np.abs(one).max())
+    assert_allclose(both.predict_on_batch(images[:1]), one[:1], atol=1e-4)
+    maps, back = (grad_cam(both, rows, columns=[1, 1, 1]) for rows in (images, turned))
+    assert_allclose(maps, back[:, :, ::-1], atol=0.05)
 
 
 def test_a_missing_extra_names_its_command(monkeypatch):

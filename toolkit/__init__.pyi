@@ -3,7 +3,6 @@ from .artifact import read_card as read_card
 from .artifact import save as save
 from .catalogue import contestant as contestant
 from .classifier import Classifier as Classifier
-from .comparison import Comparison as Comparison
 from .comparison import compare as compare
 from .data import Dataset as Dataset
 from .data import Split as Split
@@ -15,6 +14,7 @@ from .evaluation import Evaluation as Evaluation
 from .evaluation import evaluate as evaluate
 from .fitting import Fitted as Fitted
 from .fitting import train as train
+from .leaderboard import Comparison as Comparison
 from .pipeline import show_augmented as show_augmented
 from .runs import read_predictions as read_predictions
 from .training import KerasClassifier as KerasClassifier

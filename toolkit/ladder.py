@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from toolkit.comparison import Comparison
 from toolkit.errors import InputError
+from toolkit.leaderboard import Comparison
 from toolkit.names import HEADS, TUNED
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from toolkit.comparison import Comparison
 from toolkit.errors import InputError
 from toolkit.evaluation import RecipePair, compare_recipes
 from toolkit.evaluation.paired import CANNOT_TELL
+from toolkit.leaderboard import Comparison
 from toolkit.runs import write_json
 
 if TYPE_CHECKING:

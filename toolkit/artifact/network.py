@@ -34,7 +34,9 @@ OPERATIONS = {
     "Multiply", "Negative", "Pad", "Power", "Relu", "Reshape", "Resize", "Rsqrt", "Sigmoid", "Silu", "Softmax",
     "Sqrt", "Square", "Squeeze", "Stack", "Subtract", "Sum", "Tanh", "Transpose", "TrueDivide",
 }  # fmt: skip
-OURS = frozenset({"CapsuleLogits", "Reconstruction", "Root", "Routing", "Tokens"})  # of toolkit.models.layers
+OURS = frozenset(  # of toolkit.models.layers
+    {"CapsuleLogits", "MeanOfHalves", "Reconstruction", "Root", "Routing", "Tokens", "WithMirror"}
+)
 MARKS = frozenset({"__keras_tensor__", "__tuple__"})  # how Keras writes what is no object
 PLAIN = ("keras.initializers", "keras.regularizers", "keras.constraints", "keras.activations", "keras.dtype_policies")
 

@@ -33,7 +33,8 @@ def grad_cam(model: Any, images: Images, layer: str | None = None, columns: Sequ
             f"Expected a layer with an output (B, h, w, c). Received: '{tapped.name}' with {values.shape}."
         )
     weights = gradients.mean(axis=(1, 2), keepdims=True)
-    return scaled(enlarged(np.maximum((weights * values).sum(axis=3), 0), images))
+    maps = _mirrored_back((weights * values).sum(axis=3), len(images))
+    return scaled(enlarged(np.maximum(maps, 0), images))
 
 
 def attention_rollout(
@@ -65,7 +66,12 @@ def attention_rollout(
         raise InputError(f"Expected '{model.name}' to call its attention layers. Received: none was called.")
     extra, (rows, columns) = _grid(rollout.shape[-1], images.shape[1:3], grid)
     seen = rollout[:, 0, extra:] if extra else rollout.mean(axis=1)
-    return scaled(enlarged(seen.reshape(len(images), rows, columns), images))
+    return scaled(enlarged(_mirrored_back(seen.reshape(-1, rows, columns), len(images)), images))
+
+
+def _mirrored_back(maps: NDArray[Any], count: int) -> NDArray[Any]:
+    """Maps (N, h, w); of a network that saw mirror images too, (2 N, h, w), the mean of both as they face the image."""
+    return maps if len(maps) == count else (maps[:count] + maps[count:, :, ::-1]) / 2
 
 
 def _answers(model: Any, images: Images) -> NDArray[Any]:

@@ -52,6 +52,32 @@ class Root(keras.layers.Layer):
         return shape
 
 
+@keras.saving.register_keras_serializable("touchstone")
+class WithMirror(keras.layers.Layer):
+    """Images, then their mirror images as further rows of the batch: (B, H, W, C) -> (2 B, H, W, C)."""
+
+    def call(self, images: Any) -> Any:
+        """Left and right change places."""
+        return ops.concatenate([images, ops.flip(images, axis=2)], axis=0)
+
+    def compute_output_shape(self, shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """Twice the rows."""
+        return (None if shape[0] is None else 2 * shape[0], *shape[1:])
+
+
+@keras.saving.register_keras_serializable("touchstone")
+class MeanOfHalves(keras.layers.Layer):
+    """The mean of row b and row B + b: (2 B, D) -> (B, D). What follows `WithMirror` and everything after it."""
+
+    def call(self, features: Any) -> Any:
+        """Of the first half of the batch and the second."""
+        return ops.mean(ops.reshape(features, (2, -1, features.shape[-1])), axis=0)
+
+    def compute_output_shape(self, shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """Half the rows."""
+        return (None if shape[0] is None else shape[0] // 2, *shape[1:])
+
+
 def squash(vectors: Any) -> Any:
     """Shrink to a length of n / (1 + n), n the squared length: short ones to nothing, long ones to 1 (last axis)."""
     squared = ops.sum(ops.square(vectors), axis=-1, keepdims=True)

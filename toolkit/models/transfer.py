@@ -30,6 +30,7 @@ def transfer(
     weights: str | Path | None = None,
     size: int | None = None,
     pooling: str | None = None,
+    mirror: bool = False,
     hidden: int = 0,
     dropout: float = 0.2,
 ) -> Any:
@@ -37,10 +38,10 @@ def transfer(
 
     Grey is repeated to three channels, the image brought to `size` x `size` (bilinear, averaged where it shrinks; a
     side ratio other than 1 is squashed; where both sides are at most an eighth longer, the middle is cut out of it),
-    and normalised as the backbone's family was. Then the backbone, `pooling`
-    ("average"; "root", the average's square root, for networks that end in ReLU; "maximum"; or "token" for
-    transformers; None is the family's own), whose result is the layer "features",
-    a hidden layer of `hidden` units if not 0, dropout, and the logits.
+    and normalised as the backbone's family was. Then the backbone, `pooling` ("average"; "root", the average's square
+    root, for networks that end in ReLU; "maximum"; or "token" for transformers; None is the family's own), with
+    `mirror` the mean over the image and its mirror image, which is the layer "features", a hidden layer of `hidden`
+    units if not 0, dropout, and the logits.
 
     Args:
         backbone: a name in `BACKBONES`.
@@ -51,6 +52,7 @@ def transfer(
         size: pixels a side that the backbone sees. None: what its published weights were trained at; where the
             architecture leaves the choice, the images' own without weights, and if square and at most an eighth larger.
         pooling: see above.
+        mirror: whether the features are the mean of an image's and its mirror image's, at twice the price of a pass.
         hidden: units of a hidden layer with ReLU, 0 for none.
         dropout: share, before the logits.
 
@@ -60,13 +62,19 @@ def transfer(
     """
     import keras
 
+    from toolkit.models.layers import MeanOfHalves, WithMirror
+
     row = check_backbone(backbone, image_shape, weights, size)
     if pooling not in (None, *POOLINGS):
         raise unknown("pooling", str(pooling), POOLINGS)
     native = size is None and weights is None and not row.fixed
     shape = image_shape[:2] if native else (size or _size(row, image_shape),) * 2
     inputs, tensor = _pixels(image_shape, shape, row.pixels)
-    tensor = _pool(_network(backbone, row, inputs, tensor, weights), pooling or row.pooling)
+    seen = WithMirror(name="with_mirror")(tensor) if mirror else tensor
+    answer = _network(backbone, row, inputs, seen, weights)
+    tensor = _pool(answer, pooling or row.pooling, "both" if mirror else "features")
+    if mirror:
+        tensor = MeanOfHalves(name="features")(tensor)
     if hidden:
         tensor = keras.layers.Dense(hidden, "relu", kernel_initializer="he_normal", name="hidden")(tensor)
     tensor = keras.layers.Dropout(dropout, name="dropout")(tensor)
@@ -140,8 +148,8 @@ def _pixels(image_shape: tuple[int, int, int], shape: tuple[int, int], pixels: s
     return inputs, layers.Rescaling([1 / spread for spread in deviation], offset, name="preprocessing")(tensor)
 
 
-def _pool(tensor: Any, pooling: str) -> Any:
-    """(B, h, w, D) or tokens (B, N, D) -> "features" (B, D)."""
+def _pool(tensor: Any, pooling: str, name: str) -> Any:
+    """(B, h, w, D) or tokens (B, N, D) -> the layer `name`, (B, D)."""
     from keras import layers
 
     maps = len(tensor.shape) == 4
@@ -151,15 +159,15 @@ def _pool(tensor: Any, pooling: str) -> Any:
                 "Expected pooling 'average' or 'maximum' for a network without a class token. Received: 'token'."
             )
         first = layers.Cropping1D((0, tensor.shape[1] - 1), name="class_token")(tensor)
-        return layers.Flatten(name="features")(first)
+        return layers.Flatten(name=name)(first)
     if pooling == "root":
         from toolkit.models.layers import Root
 
         average = layers.GlobalAveragePooling2D if maps else layers.GlobalAveragePooling1D
-        return Root(name="features")(average(name="average")(tensor))
+        return Root(name=name)(average(name="average")(tensor))
     if pooling == "average":
-        return (layers.GlobalAveragePooling2D if maps else layers.GlobalAveragePooling1D)(name="features")(tensor)
-    return (layers.GlobalMaxPooling2D if maps else layers.GlobalMaxPooling1D)(name="features")(tensor)
+        return (layers.GlobalAveragePooling2D if maps else layers.GlobalAveragePooling1D)(name=name)(tensor)
+    return (layers.GlobalMaxPooling2D if maps else layers.GlobalMaxPooling1D)(name=name)(tensor)
 
 
 def _network(name: str, row: Backbone, inputs: Any, tensor: Any, weights: str | Path | None) -> Any:
