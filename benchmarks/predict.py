@@ -1,8 +1,8 @@
 """Labelling JPEGs with a saved hog_svm against decoding them alone, on as many threads: python benchmarks/predict.py.
 
 Both decode by `toolkit.data.decode` to the model's size; OpenCV's bare decoding at full size is told beside it. Sizes
-are a usual photograph's, a small one's, and a thumbnail's, which is the hard case: the features of 128 pixels cost as
-much as before, and there is next to nothing to decode. Seconds of the processor hardly mind a shared machine.
+are a photograph's brought down for a screen, of public sets, and a thumbnail's, which is the hard case: the features of
+128 pixels cost as much as before, and there is next to nothing to decode. Seconds of the processor hardly mind a shared machine.
 """
 
 import argparse
@@ -96,7 +96,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--side", type=int, default=128, help="pixels that the model sees")
     parser.add_argument(
-        "--sizes", nargs="+", default=["640x480", "500x375", "160x120"], help="WIDTHxHEIGHT of the JPEGs"
+        "--sizes", nargs="+", default=["1280x960", "640x480", "500x375", "160x120"], help="WIDTHxHEIGHT of the JPEGs"
     )
     told = parser.parse_args()
     cv2.setNumThreads(1)
