@@ -2,7 +2,8 @@
 
 Both decode by `toolkit.data.decode` to the model's size; OpenCV's bare decoding at full size is told beside it. Sizes
 are a photograph's brought down for a screen, of public sets, and a thumbnail's, which is the hard case: the features of
-128 pixels cost as much as before, and there is next to nothing to decode. Seconds of the processor hardly mind a shared machine.
+128 pixels cost as much as before, and there is next to nothing to decode. Seconds of the processor hardly mind a
+shared machine.
 """
 
 import argparse
