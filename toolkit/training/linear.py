@@ -7,6 +7,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
+from threadpoolctl import threadpool_limits
 
 from toolkit.pipeline import balanced_weights
 
@@ -14,7 +15,9 @@ Floats = NDArray[np.float32]
 STRENGTHS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)  # tried one after the other while the next is better
 FOLDS, FEW = 5, 5_000  # that choose the strength; of more images than `FEW`, one fold says enough
 STEPS = 200  # of L-BFGS at most, for each strength
+SMALL = 2**24  # values of features; below, threads waited for one another through nine tenths of the time
 TOLERANCE = 1e-6  # of the objective divided by the rows: far below what a prediction could show
+ROUGH = 1e-4  # the same where strengths are compared, which are a factor of three apart
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ class Head:
         return float((self.logits(rows).argmax(axis=1) == rows.targets.argmax(axis=1)).mean())
 
 
-def solved(rows: Rows, strength: float, begin: Head | None = None) -> Head:
+def solved(rows: Rows, strength: float, begin: Head | None = None, tolerance: float = TOLERANCE) -> Head:
     """The head of least weighted cross-entropy, summed over rows, plus |kernel|^2 / (2 strength).
 
     Features are centred and divided by the root of their summed variance first, so that a strength means the same for
@@ -95,8 +98,9 @@ def solved(rows: Rows, strength: float, begin: Head | None = None) -> Head:
         penalty = float((values[:-1] ** 2).sum()) / (2 * strength)
         return (loss + penalty) / count, gradient.astype(np.float64).ravel() / count
 
-    options = {"maxiter": STEPS, "ftol": TOLERANCE, "gtol": 0.0}
-    values = minimize(objective, start.ravel(), jac=True, method="L-BFGS-B", options=options).x
+    options = {"maxiter": STEPS, "ftol": tolerance, "gtol": 0.0}
+    with threadpool_limits(1 if features.size < SMALL else None, "blas"):
+        values = minimize(objective, start.ravel(), jac=True, method="L-BFGS-B", options=options).x
     values = values.reshape(width + 1, classes)
     kernel = values[:-1] / scale
     return Head(kernel.astype(np.float32), (values[-1] - centre @ kernel).astype(np.float32))
@@ -116,7 +120,7 @@ def chosen(rows: Rows, seed: int = 0) -> float:
     heads: list[Head | None] = [None] * len(folds)
     best, least = STRENGTHS[0], np.inf
     for strength in STRENGTHS:
-        heads = [solved(learned, strength, head) for (learned, _), head in zip(folds, heads, strict=True)]
+        heads = [solved(learned, strength, head, ROUGH) for (learned, _), head in zip(folds, heads, strict=True)]
         loss = float(np.mean([head.loss(other) for head, (_, other) in zip(heads, folds, strict=True) if head]))
         if loss >= least:
             break
