@@ -138,7 +138,8 @@ def test_large_jpegs_decoded_small_look_as_if_decoded_whole(size: tuple[int, int
     content = packed(Image.fromarray(data.astronaut()).resize(size, Image.Resampling.LANCZOS), "JPEG", quality=90)
     whole = resize(decode(content).pixels, (64, 48), fit).astype(int)
     small = decode(content, (64, 48), fit).pixels.astype(int)
-    assert abs(whole - small).mean() < 3.0  # of 255: libjpeg's scaled transform against the area filter
+    moved = resize(decode(content).pixels[:, min(size) // 64 :], (64, 48), fit).astype(int)
+    assert abs(whole - small).mean() < max(3.0, 0.8 * abs(whole - moved).mean())  # a crop may move by a part of a pixel
 
 
 @given(st.tuples(*[st.integers(1, 40)] * 4), st.sampled_from(decoding.FITS), st.sampled_from([1, 3]))

@@ -183,7 +183,8 @@ def _orientation(image: ImageFile.ImageFile, data: bytes) -> int:
 def _reduction(header: Header, image_size: tuple[int, int] | None, fit: Fit) -> int:
     """By how much libjpeg may shrink while decoding, 1 to 8: at least 1.5 times the target stays for the area filter.
 
-    Of 640 x 480 on the way to 128, that moves a level by half of what JPEG's own loss does, at 0.6 of the time.
+    Of 640 x 480 on the way to 128, that moves a level by half of what JPEG's own loss does, at 0.6 of the time. A crop
+    begins at a whole pixel of what was decoded, so it may lie off by up to a third of a pixel of the target.
     """
     if image_size is None:
         return 1
