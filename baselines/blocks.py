@@ -5,6 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import cv2
 import keras
 import numpy as np
 from numpy.typing import NDArray
@@ -16,11 +17,14 @@ class Program:
     """Functions of a batch, one after the other, each compiled by XLA, that answer for a whole array of images.
 
     What a later stage reads more than once is worth a stage of its own: inside one program XLA on a CPU would compute
-    it again for every reader.
+    it again for every reader. `prepare` turns a block (n, H, W, C) in NumPy into what the first stage takes.
     """
 
-    def __init__(self, *stages: Callable[[Any], Any]) -> None:
+    def __init__(
+        self, *stages: Callable[[Any], Any], prepare: Callable[[NDArray[Any]], NDArray[Any]] | None = None
+    ) -> None:
         self.stages = [_compiled(stage) for stage in stages]
+        self.prepare = prepare or np.ascontiguousarray
 
     def __call__(self, images: NDArray[Any]) -> NDArray[Any]:
         """(N, H, W, C), N >= 0, possibly a memory map that is read a block at a time -> the answers, (N, ...).
@@ -49,10 +53,20 @@ class Program:
 
     def _answer(self, images: NDArray[Any], size: int) -> NDArray[Any]:
         missing = size - len(images)
-        block = np.pad(images, ((0, missing), (0, 0), (0, 0), (0, 0))) if missing else np.ascontiguousarray(images)
+        block: Any = self.prepare(np.pad(images, ((0, missing), (0, 0), (0, 0), (0, 0))) if missing else images)
         for stage in self.stages:
             block = stage(block)
         return keras.ops.convert_to_numpy(block)[: len(images)]
+
+
+def planes(images: NDArray[Any]) -> NDArray[Any]:
+    """(N, H, W, C) -> (C, N, H, W), in a fifth of NumPy's time for bytes."""
+    count, height, width, channels = images.shape
+    if images.dtype != np.uint8 or channels == 1:
+        return np.ascontiguousarray(images.transpose(3, 0, 1, 2))
+    parted = np.empty((channels, count * height, width), np.uint8)
+    cv2.split(np.ascontiguousarray(images).reshape(count * height, width, channels), list(parted))
+    return parted.reshape(channels, count, height, width)
 
 
 def _block_size(images: int, values: int) -> int:

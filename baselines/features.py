@@ -32,6 +32,7 @@ class HOGFeatures(TransformerMixin, BaseEstimator):
         transform_sqrt: bool = False,
         padding: int = 0,
         cells_across: int = 8,
+        levels: int = 1,
     ) -> None:
         self.orientations = orientations
         self.pixels_per_cell = pixels_per_cell
@@ -40,6 +41,7 @@ class HOGFeatures(TransformerMixin, BaseEstimator):
         self.transform_sqrt = transform_sqrt
         self.padding = padding
         self.cells_across = cells_across
+        self.levels = levels
 
     def fit(self, images: NDArray[np.uint8], labels: Any = None) -> Self:
         """Remember the shape (H, W, C) and choose the cell; a ValueError when not one block fits."""
@@ -66,6 +68,7 @@ class HOGFeatures(TransformerMixin, BaseEstimator):
             self.block_norm,
             self.transform_sqrt,
             self.padding,
+            self.levels,
         )
 
 
@@ -120,14 +123,22 @@ class PixelFeatures(TransformerMixin, BaseEstimator):
         pictures = np.empty((len(images), rows * columns * self.image_shape_[2]), np.float32)
         for start in range(0, len(images), IMAGES_AT_ONCE):
             block = images[start : start + IMAGES_AT_ONCE, : rows * self.factor_, : columns * self.factor_]
-            strips = block.reshape(len(block), rows, self.factor_, -1).sum(axis=2, dtype=np.int32)  # down vectorises
-            squares = strips.reshape(len(block), rows, columns, self.factor_, -1).sum(axis=3)
+            strips = block.reshape(len(block), rows, self.factor_, -1)
+            squares = _summed(_summed(strips).reshape(len(block), rows, columns, self.factor_, -1))
             pictures[start : start + IMAGES_AT_ONCE] = squares.reshape(len(block), -1)
         pictures /= 255 * self.factor_**2
         if self.transform_sqrt:
             np.sqrt(pictures, out=pictures)
         pictures *= self.scale
         return pictures
+
+
+def _summed(values: NDArray[Any]) -> NDArray[np.int32]:
+    """(..., F, n) -> sums over F, (..., n): a slice at a time vectorises, which took a quarter of `sum`'s time."""
+    total = values[..., 0, :].astype(np.int32)
+    for place in range(1, values.shape[-2]):
+        total += values[..., place, :]
+    return total
 
 
 def checked_images(images: Any, expected_shape: tuple[int, ...] | None = None) -> NDArray[np.uint8]:

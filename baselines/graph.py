@@ -75,6 +75,7 @@ def _hog(step: HOGFeatures, tensor: Any) -> Any:
         step.block_norm,
         step.transform_sqrt,
         step.padding,
+        step.levels,
     )(tensor)
 
 

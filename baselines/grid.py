@@ -35,6 +35,28 @@ def hog_grid(
     return HOGGrid(cells, blocks)
 
 
+def hog_grids(
+    height: int,
+    width: int,
+    pixels_per_cell: tuple[int, int],
+    cells_per_block: tuple[int, int],
+    padding: int = 0,
+    levels: int = 1,
+) -> list[HOGGrid]:
+    """`hog_grid` of cells that double from level to level; a level too coarse for a block is left out, but the first.
+
+    A pixel beyond the last whole cell of a level is in none of the next either.
+    """
+    grids = [hog_grid(height, width, pixels_per_cell, cells_per_block, padding)]
+    while len(grids) < levels:
+        cells = (grids[-1].cells[0] // 2, grids[-1].cells[1] // 2)
+        blocks = (cells[0] - cells_per_block[0] + 1, cells[1] - cells_per_block[1] + 1)
+        if min(blocks) < 1:
+            break
+        grids.append(HOGGrid(cells, blocks))
+    return grids
+
+
 def grid_cell(height: int, width: int, grid: tuple[int, int], feature: str = "LBP") -> tuple[int, int]:
     """Height and width in pixels of one cell of a feature's grid; a ValueError when it is finer than the image."""
     cell = (height // grid[0], width // grid[1])

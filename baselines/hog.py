@@ -13,8 +13,8 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from baselines.blocks import Program
-from baselines.grid import hog_grid, pair
+from baselines.blocks import Program, planes
+from baselines.grid import HOGGrid, hog_grids, pair
 
 BLOCK_NORMS = ("L1", "L1-sqrt", "L2", "L2-Hys")
 EPSILON = 1e-5  # scikit-image's, added to a block's norm
@@ -24,11 +24,15 @@ EPSILON = 1e-5  # scikit-image's, added to a block's norm
 class HOG(keras.layers.Layer):
     """uint8 or float (B, H, W, C), 0..255 -> float32 (B, D).
 
-    D = block rows * block columns * cells in a block * orientations. Parameters and answer are those of
-    `skimage.feature.hog`: of several channels each pixel takes the one of the greatest gradient, and pixels beyond the
-    last whole cell are left out. `padding` (ours) first mirrors so many pixels at each side. On uint8 images without
-    `transform_sqrt` every gradient falls into the same bin as in scikit-image; otherwise one that lies on a bin's edge
-    may fall to either side, for float32 rounds where float64 does not.
+    D = block rows * block columns * cells in a block * orientations, summed over the levels. Parameters and answer are
+    those of `skimage.feature.hog`: of several channels each pixel takes the one of the greatest gradient, and pixels
+    beyond the last whole cell are left out. On uint8 images without `transform_sqrt` every gradient falls into the same
+    bin as in scikit-image; otherwise one that lies on a bin's edge may fall to either side, for float32 rounds where
+    float64 does not.
+
+    Ours are `padding`, which first mirrors so many pixels at each side, and `levels`: the blocks again on cells of
+    twice the side, as far as one fits, next to no work for they are sums of the cells before. A pyramid doubles so in
+    Bosch, Zisserman & Munoz, "Representing shape with a spatial pyramid kernel" (CIVR 2007), without blocks.
     """
 
     def __init__(
@@ -39,34 +43,38 @@ class HOG(keras.layers.Layer):
         block_norm: str = "L2-Hys",
         transform_sqrt: bool = False,
         padding: int = 0,
+        levels: int = 1,
         **kwargs: Any,
     ) -> None:
         super().__init__(**{"dtype": "float32", **kwargs})
         if block_norm not in BLOCK_NORMS:
             raise ValueError(f"Expected block_norm as one of {', '.join(BLOCK_NORMS)}. Received: {block_norm!r}.")
-        if orientations < 1 or padding < 0:
-            raise ValueError(f"Expected orientations >= 1 and padding >= 0. Received: {orientations}, {padding}.")
+        if orientations < 1 or padding < 0 or levels < 1:
+            raise ValueError(
+                "Expected orientations >= 1, padding >= 0 and levels >= 1. "
+                f"Received: {orientations}, {padding}, {levels}."
+            )
         self.orientations = orientations
         self.pixels_per_cell = pair("pixels_per_cell", pixels_per_cell)
         self.cells_per_block = pair("cells_per_block", cells_per_block)
         self.block_norm = block_norm
         self.transform_sqrt = transform_sqrt
         self.padding = padding
+        self.levels = levels
 
     def call(self, images: Any) -> Any:
         """Compute the features; the shape of an image must be known when the graph is built."""
-        return self.blocks(self.gradients(images))
+        return self.blocks(self.gradients(ops.transpose(images, (3, 0, 1, 2))))
 
-    def gradients(self, images: Any) -> Any:
-        """(B, H, W, C) -> (3, B, H, W), padding included: a gradient's rows and columns, in the upper half plane, and
+    def gradients(self, channels: Any) -> Any:
+        """(C, B, H, W) -> (3, B, H, W), padding included: a gradient's rows and columns, in the upper half plane, and
         its length.
         """
-        sizes = (self.pixels_per_cell, self.cells_per_block, self.padding)
-        hog_grid(images.shape[1], images.shape[2], *sizes)  # refuses small images by the size that their owner knows
-        pixels = ops.cast(images, "float32")
+        self.grids(*channels.shape[2:])  # refuses small images by the size that their owner knows
+        pixels = ops.cast(channels, "float32")
         if self.padding:
             sides = [self.padding, self.padding]
-            pixels = ops.pad(pixels, [[0, 0], sides, sides, [0, 0]], mode="symmetric")
+            pixels = ops.pad(pixels, [[0, 0], [0, 0], sides, sides], mode="symmetric")
         if self.transform_sqrt:
             pixels = ops.sqrt(pixels)
         rows, columns, squares = _dominant(pixels)
@@ -75,16 +83,23 @@ class HOG(keras.layers.Layer):
 
     def blocks(self, gradients: Any) -> Any:
         """(3, B, H, W) of `gradients` -> (B, D)."""
-        height, width = gradients.shape[2:]
-        cells, blocks = hog_grid(height, width, self.pixels_per_cell, self.cells_per_block)
+        sides = (side - 2 * self.padding for side in gradients.shape[2:])
+        grids, parts = self.grids(*sides), []
         votes = _votes(gradients[0], gradients[1], gradients[2], self.orientations)
-        histograms = ops.stack([_cell_means(vote, cells, self.pixels_per_cell) for vote in votes], axis=-1)
-        return _normalised_blocks(histograms, blocks, self.cells_per_block, self.block_norm)
+        cells = ops.stack([_cell_means(vote, grids[0].cells, self.pixels_per_cell) for vote in votes], axis=-1)
+        for level, grid in enumerate(grids):
+            cells = _doubled(cells, grid.cells) if level else cells
+            parts.append(_normalised_blocks(cells, grid.blocks, self.cells_per_block, self.block_norm))
+        return ops.concatenate(parts, axis=-1) if len(parts) > 1 else parts[0]
+
+    def grids(self, height: int, width: int) -> list[HOGGrid]:
+        """Cells and blocks of each level that has a block."""
+        return hog_grids(height, width, self.pixels_per_cell, self.cells_per_block, self.padding, self.levels)
 
     def compute_output_shape(self, input_shape: tuple[Any, ...]) -> tuple[Any, int]:
         """(B, H, W, C) -> (B, D)."""
-        grid = hog_grid(input_shape[1], input_shape[2], self.pixels_per_cell, self.cells_per_block, self.padding)
-        return input_shape[0], math.prod(grid.blocks) * math.prod(self.cells_per_block) * self.orientations
+        blocks = sum(math.prod(grid.blocks) for grid in self.grids(input_shape[1], input_shape[2]))
+        return input_shape[0], blocks * math.prod(self.cells_per_block) * self.orientations
 
     def get_config(self) -> dict[str, Any]:
         """What `from_config` needs to build the same layer again."""
@@ -96,6 +111,7 @@ class HOG(keras.layers.Layer):
             "block_norm": self.block_norm,
             "transform_sqrt": self.transform_sqrt,
             "padding": self.padding,
+            "levels": self.levels,
         }
 
 
@@ -107,25 +123,28 @@ def hog_features(
     block_norm: str = "L2-Hys",
     transform_sqrt: bool = False,
     padding: int = 0,
+    levels: int = 1,
 ) -> NDArray[np.float32]:
     """uint8 or float (N, H, W, C), 0..255 -> float32 (N, D) as `HOG` gives it, in blocks of bounded memory."""
     cell, block = pair("pixels_per_cell", pixels_per_cell), pair("cells_per_block", cells_per_block)
-    return _program(orientations, cell, block, block_norm, transform_sqrt, padding)(images)
+    return _program(orientations, cell, block, block_norm, transform_sqrt, padding, levels)(images)
 
 
 @lru_cache(maxsize=32)
 def _program(*settings: Any) -> Program:
     layer = HOG(*settings)
-    return Program(layer.gradients, layer.blocks)  # every bin reads the gradients: 2.7 times as fast as one program
+    # Every bin reads the gradients: 2.7 times as fast as one program. And every gradient four pixels of each channel,
+    # which lie apart in memory unless the channels are parted first: 1.6 times.
+    return Program(layer.gradients, layer.blocks, prepare=planes)
 
 
 def _dominant(pixels: Any) -> tuple[Any, Any, Any]:
-    """(B, H, W, C) -> central differences down and across, each (B, H, W), of the channel where they are longest, and
+    """(C, B, H, W) -> central differences down and across, each (B, H, W), of the channel where they are longest, and
     their squared length.
     """
     rows, columns = None, None
-    for channel in range(pixels.shape[3]):
-        down, across = _gradients(pixels[..., channel])
+    for channel in range(pixels.shape[0]):
+        down, across = _gradients(pixels[channel])
         length = down * down + across * across  # integers below 2**24 for uint8, so ties are ties
         if rows is None:
             rows, columns, longest = down, across, length
@@ -176,6 +195,14 @@ def _cell_means(vote: Any, cells: tuple[int, int], pixels_per_cell: tuple[int, i
     vote = vote[:, : cells[0] * height, : cells[1] * width]
     strips = ops.sum(ops.reshape(vote, (-1, cells[0], height, cells[1] * width)), axis=2)
     return ops.sum(ops.reshape(strips, (-1, *cells, width)), axis=3) / (height * width)
+
+
+def _doubled(cells: Any, grid: tuple[int, int]) -> Any:
+    """(B, cell rows, cell columns, orientations) -> means of 2 x 2 cells, (B, *grid, orientations)."""
+    rows, columns = grid
+    strips = ops.sum(ops.reshape(cells[:, : 2 * rows], (-1, rows, 2, cells.shape[2], cells.shape[3])), axis=2)
+    strips = ops.reshape(strips[:, :, : 2 * columns], (-1, rows, columns, 2, cells.shape[3]))
+    return ops.sum(strips, axis=3) / 4
 
 
 def _normalised_blocks(cells: Any, blocks: tuple[int, int], cells_per_block: tuple[int, int], norm: str) -> Any:

@@ -32,7 +32,7 @@ ENGINE_KERNELS = {"sklearnex": "rbf", "keras": "linear"}
 
 def hog_svm(kernel: str = "rbf", C: float | None = None, engine: str = "sklearn", seed: int = 0) -> Pipeline:
     """HOG of root levels with eight cells along the shorter side and with four, beside the picture at 28 pixels."""
-    features = FeatureUnion([("fine", hog_part(8)), ("coarse", hog_part(4)), ("pixels", _picture(28))])
+    features = FeatureUnion([("hog", hog_part(levels=2)), ("pixels", _picture(28))])
     return _pipeline([("features", features)], kernel, C, engine, seed)
 
 
@@ -44,7 +44,7 @@ def hog_svm_best(engine: str = "sklearn", seed: int = 0) -> Pipeline:
     """
     near, far = LBPFeatures(8, 1.0, "nri_uniform", (7, 7)), LBPFeatures(8, 2.0, "nri_uniform", (5, 5))
     patterns = Pipeline([("features", FeatureUnion([("near", near), ("far", far)])), ("root", _root())])
-    features = FeatureUnion([("fine", hog_part(8)), ("patterns", patterns), ("pixels", _picture(28))])
+    features = FeatureUnion([("hog", hog_part()), ("patterns", patterns), ("pixels", _picture(28))])
     return _pipeline([("features", features)], "rbf", 10.0, engine, seed)
 
 
@@ -56,7 +56,7 @@ def lbp_svm(kernel: str = "rbf", C: float | None = None, engine: str = "sklearn"
 
 def hog_lbp_svm(kernel: str = "rbf", C: float | None = None, engine: str = "sklearn", seed: int = 0) -> Pipeline:
     """HOG with eight cells along the shorter side as in `hog_svm`, and LBP as in `lbp_svm`, side by side."""
-    return _pipeline([("features", FeatureUnion([("hog", hog_part(8)), ("lbp", lbp_part())]))], kernel, C, engine, seed)
+    return _pipeline([("features", FeatureUnion([("hog", hog_part()), ("lbp", lbp_part())]))], kernel, C, engine, seed)
 
 
 def pixels_svm(kernel: str = "rbf", C: float | None = None, engine: str = "sklearn", seed: int = 0) -> Pipeline:
@@ -69,9 +69,9 @@ def lbp_part() -> Pipeline:
     return Pipeline([("features", _patterns()), ("root", _root())])
 
 
-def hog_part(cells_across: int = 8) -> HOGFeatures:
+def hog_part(levels: int = 1) -> HOGFeatures:
     """Roots and a border of two mirrored pixels each gave some four more right of a thousand on Fashion-MNIST."""
-    return HOGFeatures(transform_sqrt=True, padding=2, cells_across=cells_across)
+    return HOGFeatures(transform_sqrt=True, padding=2, levels=levels)
 
 
 def _picture(longest: int) -> PixelFeatures:

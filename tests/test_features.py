@@ -78,8 +78,8 @@ def test_refuses_another_shape_than_in_fit(transformer):
 
 
 def test_features_are_those_of_the_functions():
-    hog = HOGFeatures(8, (9, 7), (2, 1), "L1", True, 3).fit(IMAGES)
-    np.testing.assert_array_equal(hog.transform(IMAGES), hog_features(IMAGES, 8, (9, 7), (2, 1), "L1", True, 3))
+    hog = HOGFeatures(8, (9, 7), (2, 1), "L1", True, 3, levels=2).fit(IMAGES)
+    np.testing.assert_array_equal(hog.transform(IMAGES), hog_features(IMAGES, 8, (9, 7), (2, 1), "L1", True, 3, 2))
     lbp = LBPFeatures(12, 1.5, "nri_uniform", (2, 3)).fit(IMAGES)
     np.testing.assert_array_equal(lbp.transform(IMAGES), lbp_features(IMAGES, 12, 1.5, "nri_uniform", (2, 3)))
 

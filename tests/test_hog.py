@@ -79,14 +79,33 @@ def test_an_image_has_the_same_features_in_any_batch_and_from_a_memory_map(tmp_p
 @pytest.mark.jax
 def test_is_a_layer_of_a_graph_that_keras_can_save(tmp_path):
     inputs = keras.Input(COLOUR.shape, dtype="uint8")
-    layer = HOG(8, (10, 12), (2, 2), "L1-sqrt", transform_sqrt=True, padding=3)
+    layer = HOG(8, (10, 12), (2, 2), "L1-sqrt", transform_sqrt=True, padding=3, levels=2)
     model = keras.Model(inputs, layer(inputs))
-    expected = hog_features(COLOUR[None], 8, (10, 12), (2, 2), "L1-sqrt", transform_sqrt=True, padding=3)
+    expected = hog_features(COLOUR[None], 8, (10, 12), (2, 2), "L1-sqrt", transform_sqrt=True, padding=3, levels=2)
     assert model.output_shape == (None, expected.shape[1])
     model.save(tmp_path / "hog.keras")
     loaded = keras.saving.load_model(tmp_path / "hog.keras", safe_mode=True)
     assert loaded.layers[-1].get_config() == layer.get_config()
     np.testing.assert_allclose(loaded.predict(COLOUR[None], verbose=0), expected, atol=1e-5)  # roots of sums
+
+
+@pytest.mark.jax
+@PHOTOGRAPHS
+def test_a_level_is_hog_on_cells_of_twice_the_side(photograph):
+    """145 pixels: 29, 14 and 7 cells down, so that each level leaves something out."""
+    image = photograph[None, :145]
+    settings = {"cells_per_block": (2, 3), "transform_sqrt": True, "padding": 1}
+    alone = [hog_features(image, pixels_per_cell=(side, side), **settings) for side in (5, 10, 20)]
+    together = hog_features(image, pixels_per_cell=(5, 5), levels=3, **settings)
+    np.testing.assert_allclose(together, np.concatenate(alone, axis=1), atol=1e-5)  # sums in another order
+
+
+def test_a_level_without_a_block_is_left_out():
+    image = GREY[None, :40, :40]
+    expected = hog_features(image, pixels_per_cell=(8, 8), cells_per_block=(2, 2), levels=2)  # 5 and 2 cells across
+    received = hog_features(image, pixels_per_cell=(8, 8), cells_per_block=(2, 2), levels=7)
+    assert expected.shape == (1, (16 + 1) * 4 * 9)
+    np.testing.assert_array_equal(received, expected)
 
 
 def test_padding_mirrors():
@@ -106,6 +125,7 @@ def test_a_flat_image_has_no_gradient():
         (np.zeros((2, 20, 28, 1), np.uint8), {"padding": 1}, "at least 22 x 22 pixels .* Received: 20 x 28"),
         (np.zeros((2, 28, 28, 1), np.uint8), {"block_norm": "L3"}, "block_norm as one of L1, .* Received: 'L3'"),
         (np.zeros((2, 28, 28, 1), np.uint8), {"orientations": 0}, "orientations >= 1"),
+        (np.zeros((2, 28, 28, 1), np.uint8), {"levels": 0}, "levels >= 1. Received: 9, 0, 0"),
         (np.zeros((2, 28, 28, 1), np.uint8), {"pixels_per_cell": (8, 0)}, "pixels_per_cell as one or two positive"),
     ],
 )

@@ -127,25 +127,15 @@ def _machine(hp: Any) -> Values:
     return {**found, "gamma_factor": factor} if kernel == "rbf" else found
 
 
-def _hog_pair(hp: Any) -> Values:
-    """Cells along the shorter side, fine and coarse; 0 leaves the coarse ones out, as `pixels` does the picture."""
-    found = _hog(hp, "features__fine")
-    coarse = hp.Choice("hog_coarse_cells", [0, 2, 3, 4, 5, 6], default=4)
-    if coarse:
-        shared = {key.replace("__fine", "__coarse"): value for key, value in found.items()}
-        found |= {**shared, "features__coarse__cells_across": coarse}
-    else:
-        found["features__coarse"] = "drop"
+def _hog_and_picture(hp: Any) -> Values:
+    """HOG on so many levels of cells; 0 leaves the picture out."""
+    found = {**_hog_one(hp), "features__hog__levels": hp.Int("hog_levels", 1, 3, default=2)}
     pixels = hp.Float("pixels", 0.0, 1.0, step=0.2, default=0.4)
     return {**found, **({"features__pixels__scale": pixels} if pixels else {"features__pixels": "drop"})}
 
 
 def _hog_one(hp: Any) -> Values:
     return _hog(hp, "features__hog")
-
-
-def _hog_fine(hp: Any) -> Values:
-    return _hog(hp, "features__fine")
 
 
 def _hog(hp: Any, path: str) -> Values:
@@ -185,8 +175,8 @@ def _lbp_beside(hp: Any) -> Values:
 
 
 FEATURES: dict[str, tuple[Callable[[Any], Values], ...]] = {
-    "hog_svm": (_hog_pair,),
-    "hog_svm_best": (_hog_fine,),
+    "hog_svm": (_hog_and_picture,),
+    "hog_svm_best": (_hog_one,),
     "lbp_svm": (_lbp_alone,),
     "hog_lbp_svm": (_hog_one, _lbp_beside),
 }
