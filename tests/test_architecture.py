@@ -26,7 +26,7 @@ LEVELS = {
     "toolkit.deep_features": 3,
     "toolkit.names": 3,
     "toolkit.artifact": 3,
-    "toolkit.prediction": 3,
+    "toolkit.prediction": 4,
     "toolkit.comparison": 4,
     "toolkit.contending": 3,
     "toolkit.leaderboard": 3,

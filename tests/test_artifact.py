@@ -27,8 +27,8 @@ import toolkit
 import toolkit.ensemble
 from baselines import PixelFeatures
 from toolkit.artifact.network import OURS, _check_config, read_network
-from toolkit.artifact.parts import TRUSTED
 from toolkit.artifact.trees import check_trees
+from toolkit.artifact.trusted import TRUSTED
 from toolkit.ensemble import Voting
 from toolkit.errors import InputError
 from toolkit.models import MODELS
@@ -220,7 +220,7 @@ HOSTILE = {
     "foreign type": (foreign_type, "mkdir"),
     "lambda": (lambda folder: with_config(folder, as_lambda), "Lambda"),
     "foreign layer": (lambda folder: with_config(folder, as_foreign), "keras_hub"),
-    "function": (lambda folder: with_config(folder, as_function), "os.function"),
+    "function": (lambda folder: with_config(folder, as_function), r"os\.mkdir"),
     "member": (lambda folder: with_config(folder, with_member), "vocabulary"),
     "link": (lambda folder: with_config(folder, with_link), "elsewhere"),
 }

@@ -6,23 +6,24 @@ network_0.keras   a network, as Keras writes it; one for each that the classifie
 """
 
 import hashlib
-import json
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from toolkit.artifact.card import CARD, SCHEMA, read_card
 from toolkit.classifier import Classifier
 from toolkit.data import Manifest
 from toolkit.environment import versions
 from toolkit.errors import InputError
 from toolkit.runs import write_json
 
-SCHEMA = 1  # of the folder; grows when an older reader would read it wrongly
-CARD, CLASSIFIER = "model.json", "classifier.skops"
-KEYS = ("what", "classes", "class_names", "files")  # that every card has
+CLASSIFIER = "classifier.skops"
+FILES = re.compile(r"classifier\.skops|network_\d+\.keras")  # all that may lie beside the card
+IGNORED = frozenset({".DS_Store", "Thumbs.db"})  # left by who looks into folders on other systems
 
 
 def save(
@@ -53,7 +54,13 @@ def save(
     classes = getattr(classifier, "classes_", None)
     if classes is None:
         raise InputError(f"Expected a fitted classifier. Received: {type(classifier).__name__} without classes_.")
-    names = [str(name) for name in (class_names if class_names is not None else classes)]
+    labels = [label.item() if hasattr(label, "item") else label for label in classes]
+    if class_names is None and labels != list(range(len(labels))):
+        labels = [str(label) for label in labels]  # which name themselves
+    names = [str(name) for name in (class_names if class_names is not None else labels)]
+    for label in labels:
+        if type(label) is int and not 0 <= label < len(names):
+            raise InputError(f"Expected a name for each class. Received: {len(names)} names and the class {label}.")
     if folder.exists() and not (folder / CARD).is_file():
         raise InputError(f"Expected a new folder, or one that holds a model. {folder} holds something else.")
     partial = folder.with_name(f"{folder.name}.{uuid.uuid4().hex[:8]}.partial")
@@ -65,7 +72,7 @@ def save(
         card = {
             "schema": SCHEMA,
             "what": found.what,
-            "classes": [label.item() if hasattr(label, "item") else label for label in classes],
+            "classes": labels,
             "class_names": names,
             "image_shape": None if shape is None else [int(side) for side in shape],
             "fit": str(manifest.settings.get("fit") or "crop") if manifest else "crop",
@@ -105,42 +112,18 @@ def load_model(folder: str | Path) -> Classifier:
     return classifier
 
 
-def read_card(folder: str | Path) -> dict[str, Any]:
-    """What model.json says; the other files are not looked at.
-
-    Raises:
-        InputError: no model, or one of a newer schema.
-    """
-    path = Path(folder) / CARD
-    try:
-        card = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(
-            f"Expected the folder of a model, as RUN/NAME/model. Received: {folder}, whose {CARD} cannot be read "
-            f"({reason})."
-        ) from None
-    if not isinstance(card, dict) or not isinstance(card.get("schema"), int):
-        raise InputError(f"Expected {path} to be the card of a model. Received: other JSON.")
-    if card["schema"] > SCHEMA:
-        raise InputError(
-            f"Expected a model of schema {SCHEMA} or less in {folder}. Received: {card['schema']}. "
-            "Update touchstone-vision to read it."
-        )
-    missing = [key for key in KEYS if key not in card]
-    if missing or not isinstance(card["files"], dict):
-        raise InputError(f"Expected {path} to be the card of a model. It lacks: {', '.join(missing) or 'files'}.")
-    return card
-
-
 def _check_files(folder: Path, files: Mapping[str, Any]) -> None:
     """Refuse a folder whose files are not exactly those of the card: one missing, one changed, one planted."""
-    there = {path.name for path in folder.iterdir()} - {CARD}
+    there = {path.name for path in folder.iterdir()} - {CARD} - IGNORED
     for name in sorted(set(files) | there):
         path = folder / name
         if name not in files:
             raise InputError(f"Expected in {folder} only the files that its {CARD} names. Received: {name}. Delete it.")
-        if name not in there or path.is_symlink() or not path.is_file():
+        if not FILES.fullmatch(name):
+            raise InputError(f"Expected in {folder} only {CLASSIFIER} and network_N.keras. Received: {name}.")
+        if path.is_symlink():
+            raise InputError(f"Expected {path} as a file of its own. Received: a link; a model is one folder.")
+        if name not in there or not path.is_file():
             raise InputError(f"Expected the file {name} in {folder}. It is missing; save the model again.")
         if _sha256(path) != files[name]:
             raise InputError(f"Expected {path} as it was saved. It has changed (SHA-256); save the model again.")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from toolkit.artifact.archive import check_archive, check_weights
 from toolkit.errors import InputError
 
 MEMBERS = {"metadata.json", "config.json", "model.weights.h5"}  # of the file: no assets, which vocabularies would be
@@ -38,7 +39,16 @@ OURS = frozenset(  # of toolkit.models.layers
     {"CapsuleLogits", "MeanOfHalves", "Reconstruction", "Root", "Routing", "Tokens", "WithMirror"}
 )
 MARKS = frozenset({"__keras_tensor__", "__tuple__"})  # how Keras writes what is no object
-PLAIN = ("keras.initializers", "keras.regularizers", "keras.constraints", "keras.activations", "keras.dtype_policies")
+PLAIN = {  # what layers are told by name, module: names in it
+    "keras.activations": "celu elu exponential gelu glu hard_shrink hard_sigmoid hard_silu hard_tanh leaky_relu linear "
+    "log_sigmoid log_softmax mish relu relu6 selu sigmoid silu soft_shrink softmax softplus softsign sparse_plus "
+    "sparsemax squareplus tanh tanh_shrink threshold",
+    "keras.initializers": "Constant GlorotNormal GlorotUniform HeNormal HeUniform Identity LecunNormal LecunUniform "
+    "Ones Orthogonal RandomNormal RandomUniform TruncatedNormal VarianceScaling Zeros",
+    "keras.regularizers": "L1 L1L2 L2 OrthogonalRegularizer",
+    "keras.constraints": "MaxNorm MinMaxNorm NonNeg UnitNorm",
+    "keras.dtype_policies": "DTypePolicy FloatDTypePolicy",
+}
 
 
 @dataclass(frozen=True)
@@ -85,6 +95,7 @@ def read_network(path: Path) -> Any:
     if not path.is_file():
         raise InputError(f"Expected the file {path.name} in {path.parent}. It is missing; save the model again.")
     try:
+        check_archive(path)
         with zipfile.ZipFile(path) as archive:
             members = {name for name in archive.namelist() if not name.endswith("/")}
             foreign = sorted(members - MEMBERS)
@@ -92,7 +103,7 @@ def read_network(path: Path) -> Any:
                 raise InputError(f"Expected {path} to hold {', '.join(sorted(MEMBERS))}. Received: {foreign[0]}.")
             _check_config(json.loads(archive.read("config.json")), str(path))
             with archive.open("model.weights.h5") as weights:
-                _check_weights(weights, path)
+                check_weights(weights, path.stat().st_size, path)
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except InputError:
         raise
@@ -110,10 +121,12 @@ def _check_config(config: Any, where: str) -> None:
 
 
 def _named(node: Any) -> Iterator[tuple[str, str]]:
-    """Module and name of every class that a configuration mentions, at any depth."""
+    """Module and name of every class or function that a configuration mentions, at any depth."""
     inner: Iterator[Any] = iter(())
     if isinstance(node, dict):
-        if "class_name" in node:
+        if node.get("class_name") == "function":
+            yield str(node.get("module") or ""), str(node.get("config"))
+        elif "class_name" in node:
             yield str(node.get("module") or ""), str(node["class_name"])
         if node.get("registered_name") and node["registered_name"] != node.get("class_name"):
             package, _, name = str(node["registered_name"]).rpartition(">")
@@ -130,7 +143,7 @@ def _allowed(module: str, name: str) -> bool:
     if module == "":
         return name in MARKS
     if module in PLAIN:
-        return name.isidentifier()
+        return name in PLAIN[module].split()
     known = {
         "keras": MODELS | {"DTypePolicy"},
         "keras.models": MODELS,
@@ -145,22 +158,3 @@ def _allowed(module: str, name: str) -> bool:
         "toolkit.models.layers": OURS,
     }
     return name in known.get(module, ())
-
-
-def _check_weights(file: Any, path: Path) -> None:
-    """Refuse an HDF5 file that points outside itself: links and outer storage would read other files of the disk."""
-    import h5py
-
-    def look(group: Any) -> None:
-        for name in group:
-            link = group.get(name, getlink=True)
-            if not isinstance(link, h5py.HardLink):
-                raise InputError(f"Expected plain arrays in {path}. Received: a link, {name}.")
-            item = group[name]
-            if isinstance(item, h5py.Group):
-                look(item)
-            elif item.external or item.is_virtual or item.dtype.hasobject:
-                raise InputError(f"Expected plain arrays in {path}. Received: {name}, which is kept elsewhere.")
-
-    with h5py.File(file, "r") as weights:
-        look(weights)

@@ -1,46 +1,30 @@
 """A classifier as files that hold no code: networks by Keras, all else by skops, types from a closed list.
 
-What skops trusts by itself (scikit-learn's public estimators, NumPy's and SciPy's functions of numbers, plain values)
-and `TRUSTED` is read. Nothing else is, and so nothing else is written.
+What `trusted.py` lists is read and looked into. Nothing else is, and so nothing else is written.
 """
 
-import copy
 import json
 import warnings
-from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from toolkit.artifact.archive import check_archive
+from toolkit.artifact.inside import filled, learned_shape, parts, swapped, usurped
+from toolkit.artifact.licences import licence
 from toolkit.artifact.network import Architecture, read_network, write_network
 from toolkit.artifact.trees import check_trees
+from toolkit.artifact.trusted import TRUSTED, check_types
+from toolkit.artifact.vectors import check_vectors
 from toolkit.errors import InputError
 from toolkit.training import KerasClassifier, Recipe
 
-# The types beyond skops' own that a model may hold. They are ours, or scikit-learn's private ones, and run nothing when
-# they are built. Trees are looked into afterwards (`trees.py`).
-TRUSTED = frozenset(
-    {
-        *(f"baselines.features.{name}" for name in ("HOGFeatures", "LBPFeatures", "PixelFeatures")),
-        *(f"baselines.gridded.{name}Features" for name in ("Colour", "GLCM", "Gabor", "OpenCVHOG")),
-        *(f"baselines.machines.{name}" for name in ("Calibrated", "PairwiseSVM", "SquaredHingeSVM")),
-        *("baselines.approximate.KernelMap", "baselines.hinge.MinibatchSVM", "baselines.svm.ChosenByRows"),
-        "baselines.heads.UnitScale",
-        *(f"toolkit.ensemble.{name}" for name in ("Bagging", "Seeds", "Snapshots", "Stacking", "Voting")),
-        *("toolkit.deep_features.BackboneFeatures", "toolkit.training.recipe.Recipe", "toolkit.pipeline.policy.Policy"),
-        "toolkit.artifact.parts.Stored",
-        "sklearn.calibration._CalibratedClassifier",
-        "sklearn.calibration._SigmoidCalibration",
-        "sklearn.calibration._TemperatureScaling",
-        "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
-        "sklearn.model_selection._split.StratifiedKFold",
-        "sklearn.tree._tree.Tree",
-        "sklearn.utils._bunch.Bunch",
-    }
-)
-OWN = ("baselines.", "toolkit.", "sklearn.")  # modules whose objects are looked into for networks
+# What `fit` leaves on a KerasClassifier beside its weights, and so all that may be poured into one again
+LEARNED = ("classes_", "image_shape_", "recipe_", "history_", "best_epoch_", "earlier_seconds_")
+# Settings of the place where a network was fitted: files to write and devices to use, which are nobody else's
+LOCAL = ("checkpoint", "feature_cache", "each_epoch", "devices")
 
 
 @dataclass
@@ -76,13 +60,13 @@ def write_parts(classifier: Any, folder: Path, name: str) -> None:
             count += 1
         return Stored(file, _settings(found), {key: _told(value) for key, value in learned.items() if _tellable(value)})
 
-    swapped = _swapped(classifier, KerasClassifier, store)
+    without = swapped(classifier, KerasClassifier, store)
     try:
-        data = skops.io.dumps(swapped)
+        data = skops.io.dumps(without)
     except Exception as error:  # a class inside a function, a lambda, an open file: skops raises many kinds
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise InputError(f"Expected a classifier made of plain values and arrays. Received: {reason}") from error
-    _check_types(data, "save")
+    check_types(data, "save")
     (folder / name).write_bytes(data)
 
 
@@ -93,49 +77,67 @@ def read_parts(folder: Path, name: str) -> Any:
     path = folder / name
     if not path.is_file():
         raise InputError(f"Expected the file {name} in {folder}. It is missing; save the model again.")
-    data = path.read_bytes()
     try:
-        _check_types(data, "load")
+        check_archive(path)
+        data = path.read_bytes()
+        check_types(data, "load")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of another version of scikit-learn; the card tells which
             stored = skops.io.loads(data, trusted=sorted(TRUSTED))
+        for part in parts(stored):
+            _check_part(part, path)
+        return swapped(stored, Stored, lambda found: _restored(found, folder))
     except InputError:
         raise
-    except Exception as error:  # a damaged or forged file: skops and NumPy raise many kinds
+    except Exception as error:  # a damaged or forged file: skops, NumPy and what is built raise many kinds
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise InputError(f"Expected {path} as skops writes it. Received something else: {reason}") from error
-    for part in _parts(stored):
-        check_trees(part, path)
-    return _swapped(stored, Stored, lambda found: _restored(found, folder))
+
+
+def _check_part(part: Any, path: Path) -> None:
+    """Refuse an object that would lead scikit-learn astray; give one of ours what it takes by now."""
+    wrong = usurped(part)
+    if wrong:
+        raise InputError(
+            f"Expected {path} to hold plain attributes. Received: one in place of {type(part).__name__}.{wrong[0]}."
+        )
+    shape = vars(part).get("image_shape_")
+    if shape is not None and not (isinstance(shape, tuple | list) and list(map(type, shape)) == [int] * 3):
+        raise InputError(f"Expected {path} to tell image shapes as (H, W, C). Received: {str(shape)[:80]}.")
+    filled(part)
+    check_trees(part, path)
+    check_vectors(part, path)
 
 
 def describe(classifier: Any) -> Description:
     """What it is, the image shape that a part of it learned, and whose weights it began with."""
-    parts = list(_parts(classifier))
-    shapes = [tuple(shape) for part in parts if (shape := getattr(part, "image_shape_", None)) is not None]
-    begun = [
-        f"{part.model}: {part.options['weights']}; their publisher's licence applies"
-        for part in parts
-        if isinstance(part, KerasClassifier) and part.options.get("weights") is not None
-    ]
-    return Description(" ".join(repr(classifier).split()), shapes[0] if shapes else None, sorted(set(begun)))
+    found = list(parts(classifier))
+    what = " ".join(repr(classifier).split())
+    begun = set()
+    for part in found:
+        backbone, weights = _beginning(part)
+        if weights is not None:
+            told = Path(weights).name  # not where it lies here
+            what = what.replace(weights, told)
+            begun.add(f"{backbone}: {told}; licence: {licence(backbone, weights)}")
+    return Description(what, learned_shape(classifier), sorted(begun))
 
 
-def _check_types(data: bytes, doing: str) -> None:
-    import skops.io
-
-    unknown = sorted(set(skops.io.get_untrusted_types(data=data)) - TRUSTED)
-    if unknown:
-        raise InputError(
-            f"Expected to {doing} a classifier of types that are on the list (scikit-learn's public ones and ours). "
-            f"Received: {', '.join(unknown)}."
+def _beginning(part: Any) -> tuple[str, str | None]:
+    """A backbone's name, and the weights of others that it began with."""
+    if isinstance(part, KerasClassifier):
+        name, weights = part.model, part.options.get("weights")
+    else:  # `toolkit.deep_features.BackboneFeatures` by its settings
+        name, weights = (
+            getattr(part, "backbone", ""),
+            getattr(part, "weights", None) if hasattr(part, "backbone") else None,
         )
+    return str(name), None if weights is None else str(weights)
 
 
 def _restored(stored: Stored, folder: Path) -> KerasClassifier:
-    settings = dict(stored.settings)
-    known = {field.name for field in fields(KerasClassifier)}
-    settings = {key: value for key, value in settings.items() if key in known}
+    known = {field.name for field in fields(KerasClassifier)} - set(LOCAL)
+    settings = {key: value for key, value in stored.settings.items() if key in known}
     settings["recipe"] = Recipe.from_json(settings["recipe"])
     if not stored.file:
         return KerasClassifier(**settings)
@@ -144,13 +146,19 @@ def _restored(stored: Stored, folder: Path) -> KerasClassifier:
     network = read_network(folder / stored.file)
     if settings["model"] is None:
         settings["model"] = Architecture(network.to_json())
-    learned = {key: _untold(value) for key, value in stored.learned.items()}
+    learned = {key: _untold(stored.learned[key]) for key in LEARNED if key in stored.learned}
+    expected = (*network.input_shape[1:], network.output_shape[-1])
+    told = (*learned["image_shape_"], len(learned["classes_"]))
+    if told != expected:
+        raise InputError(
+            f"Expected the network in {folder / stored.file} as it was fitted, {told}. Received: {expected}."
+        )
     return KerasClassifier(**settings).restore(network, learned)
 
 
 def _settings(classifier: KerasClassifier) -> dict[str, Any]:
     """The fields of the dataclass as plain values; a function that builds the network becomes None."""
-    told = {field.name: getattr(classifier, field.name) for field in fields(classifier)}
+    told = {field.name: getattr(classifier, field.name) for field in fields(classifier) if field.name not in LOCAL}
     if not isinstance(told["model"], str):
         if not hasattr(classifier, "weights_"):
             raise InputError("Expected networks by name where they are not fitted. Received: a function.")
@@ -181,51 +189,3 @@ def _tellable(value: Any) -> bool:
     except (TypeError, ValueError):
         return False
     return True
-
-
-def _parts(value: Any, seen: set[int] | None = None) -> Iterator[Any]:
-    """The value and everything of ours or of scikit-learn inside it, each once."""
-    seen = set() if seen is None else seen
-    if id(value) in seen:
-        return
-    seen.add(id(value))
-    for inner in _inside(value).values():
-        yield from _parts(inner, seen)
-    if _looked_into(value):
-        yield value
-
-
-def _swapped(value: Any, kind: type, swap: Callable[[Any], Any], done: dict[int, Any] | None = None) -> Any:
-    """A copy in which `swap` has replaced each object of `kind`, however deep; what holds none is not copied."""
-    done = {} if done is None else done
-    if id(value) in done:
-        return done[id(value)][1]
-    if isinstance(value, kind):
-        result = swap(value)
-    else:
-        before = _inside(value)
-        after = {key: _swapped(inner, kind, swap, done) for key, inner in before.items()}
-        changed = {key: inner for key, inner in after.items() if inner is not before[key]}
-        result = _with(value, after, changed) if changed else value
-    done[id(value)] = value, result  # the value is kept, so that its id is not given to another
-    return result
-
-
-def _looked_into(value: Any) -> bool:
-    return type(value).__module__.startswith(OWN) and not isinstance(value, type) and hasattr(value, "__dict__")
-
-
-def _inside(value: Any) -> dict[Any, Any]:
-    if isinstance(value, list | tuple):
-        return dict(enumerate(value))
-    if isinstance(value, Mapping):
-        return dict(value)
-    return dict(vars(value)) if _looked_into(value) else {}
-
-
-def _with(value: Any, after: dict[Any, Any], changed: dict[Any, Any]) -> Any:
-    if isinstance(value, list | tuple):
-        return type(value)(after.values())
-    result = copy.copy(value)
-    (result if isinstance(value, Mapping) else vars(result)).update(changed)
-    return result

@@ -18,6 +18,7 @@ Images = Annotated[
     Path | None, typer.Option(help="Folder of pictures to try it on. [those of the run, else made-up ones]")
 ]
 PREDICTION_FORMATS = ("table", "csv", "jsonl")
+MADE_UP = "made-up pictures"
 
 
 @app.command()
@@ -42,7 +43,8 @@ def predict(
         raise unknown("format", format, PREDICTION_FORMATS)
     card = read_card(model)
     found: Any = files_of(paths, sys.stdin)
-    if "-" not in paths:
+    piped = "-" in paths
+    if not piped:
         found = list(found)  # so that a mistake is told, and the bar's length known, before the model is read
     wake_keras()
     predictor = Predictor.of(load_model(model), card)
@@ -51,8 +53,10 @@ def predict(
     shown = not sys.stdout.isatty()  # else rows and bar would write over each other
     with bar("Predicting", len(found) if isinstance(found, list) else None, shown) as advance:
         try:
-            for row in predictor.predict(found, top=top, threshold=threshold, batch=batch):
+            for row in predictor.predict(found, top=top, threshold=threshold, batch=batch, waiting=piped):
                 write(row)
+                if piped:
+                    sys.stdout.flush()  # whoever sends paths may wait for their answers
                 bad += bool(row.error)
                 advance()
             sys.stdout.flush()
@@ -66,7 +70,7 @@ def predict(
 def _writer(format: str, top: int, width: int) -> Callable[[Any], None]:
     """What prints a prediction in one of the formats, the head of the table first."""
     if format == "jsonl":
-        return lambda row: print(json.dumps(_plain(row), ensure_ascii=True))
+        return lambda row: print(json.dumps(_plain(row), ensure_ascii=True, allow_nan=False))
     if format == "table":
         return lambda row: print(_line(row, width))
     out = csv.writer(sys.stdout, lineterminator="\n")
@@ -78,14 +82,22 @@ def _writer(format: str, top: int, width: int) -> Callable[[Any], None]:
             value for pair in zip(row.labels, map("{:.6f}".format, row.probabilities), strict=True) for value in pair
         ]
         told += [""] * (2 * top - len(told))
-        if row.abstained:
-            told[0] = ""
         out.writerow([_shown(row.path), *told, int(row.abstained), row.error])
 
     return write
 
 
 def _line(row: Any, width: int) -> str:
+    """A row of the table; what would move the cursor or begin a line is written as an escape."""
+    line = _told(row, width)
+    return (
+        line
+        if line.isprintable()
+        else "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in line)
+    )
+
+
+def _told(row: Any, width: int) -> str:
     if row.error:
         return f"{'-':<{width}}  -      {_shown(row.path)}: {row.error}"
     first = "?" if row.abstained else row.labels[0]
@@ -122,7 +134,7 @@ def _read(model: Path) -> tuple[Any, dict[str, Any]]:
 
 
 def _pictures(predictor: Any, model: Path, images: Path | None, most: int) -> tuple[Any, Any, str]:
-    """At most so many pictures uint8 (N, H, W, C) as the model takes them, their labels, and where they are from.
+    """At most so many pictures uint8 (N, H, W, C) as the model takes them, their labels, and of what they are.
 
     Labels are known where each picture lies in a folder named as a class, else None.
     """
@@ -138,13 +150,13 @@ def _pictures(predictor: Any, model: Path, images: Path | None, most: int) -> tu
         found, read = predictor.pictures(chosen)
         if not read:
             raise InputError(f"Expected pictures that can be read below '{images}'. Received none.")
-        return found, predictor.labels(read), str(images)
+        return found, predictor.labels(read), f"pictures of {images}"
     kept = list(thumbnails.read(model.resolve().parent.parent, 2**31).values())[:most]
     if kept:
-        return predictor.stacked(kept), None, "the run"
+        return predictor.stacked(kept), None, "pictures of the run"
     generator = np.random.default_rng(0)
     coarse = generator.integers(0, 256, (min(most, 64), 8, 8, predictor.image_shape[2])).astype(np.uint8)
-    return np.stack([resize(one, predictor.image_shape[:2], "squash") for one in coarse]), None, "made-up pictures"
+    return np.stack([resize(one, predictor.image_shape[:2], "squash") for one in coarse]), None, MADE_UP
 
 
 @app.command()
@@ -161,6 +173,7 @@ def bench(
 
     predictor, _ = _read(model)
     pictures, _, source = _pictures(predictor, model, images, 256)
+    predictor.answer(pictures[:1])  # refuses what the model does not take, in one line
     cost = measure(predictor.classifier, pictures, seconds=seconds)
     if as_json:
         print(json.dumps({"model": str(model), "images": source, **asdict(cost)}, indent=2))
@@ -168,7 +181,7 @@ def bench(
     from rich.console import Console
     from rich.table import Table
 
-    title = f"{model}: pictures {' x '.join(map(str, predictor.image_shape))} of {source}, {cost.threads} cores"
+    title = f"{model}: {source}, {' x '.join(map(str, predictor.image_shape))}, {cost.threads} cores"
     table = Table("pictures at once", "median ms", "95 % ms", "ms a picture", "pictures a second", title=title)
     for count, median, late in (
         (1, cost.one_image_p50_seconds, cost.one_image_p95_seconds),
@@ -202,6 +215,11 @@ def export(
     from toolkit.export import export as write
 
     pictures, labels, source = _pictures(predictor, model, images, 200)
+    if int8 and source == MADE_UP:
+        raise InputError(
+            "Expected --images FOLDER with --int8, whose scales are taken from real pictures. Received: none, and the "
+            "model lies in no run that has kept some."
+        )
     precision = "int8" if int8 else "float16" if float16 else "float32"
     found = write(predictor.classifier, out, format, pictures, labels=labels, precision=precision)
     if as_json:
@@ -209,7 +227,12 @@ def export(
         return
     accuracy = "" if found.accuracy is None else f" Accuracy {found.accuracy:.3f}, before {found.accuracy_before:.3f}."
     print(
-        f"Written to {found.path}: {format}, {precision}, {found.size_bytes / 1e6:,.2f} MB. On {found.images} pictures "
-        f"of {source} probabilities differ by {found.largest_difference:.2g} at most, {found.same_labels:.1%} of the "
+        f"Written to {found.path}: {format}, {precision}, {_size(found.size_bytes)}. On {found.images} {source} "
+        f"probabilities differ by {found.largest_difference:.2g} at most, {found.same_labels:.1%} of the "
         f"labels are the same.{accuracy}"
     )
+
+
+def _size(count: int) -> str:
+    """Bytes in the unit that shows three figures."""
+    return f"{count / 1e6:,.1f} MB" if count >= 1e6 else f"{count / 1e3:.3g} kB"
