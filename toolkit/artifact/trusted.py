@@ -3,8 +3,8 @@
 skops trusts every public estimator of scikit-learn by itself. Some follow the numbers that they are given in compiled
 code, where a forged one writes or reads memory that is not its own: on this list stand those that do not, and those
 that `trees.py` and `vectors.py` look into. Not on it: GradientBoostingClassifier, whose trees add to an array as wide
-as another number says (HistGradientBoostingClassifier takes its place), generators of random numbers, bound methods,
-partial functions.
+as another number says (HistGradientBoostingClassifier takes its place), generators of random numbers whose state is a
+place in memory, bound methods, partial functions.
 """
 
 import io
@@ -83,6 +83,7 @@ WAYS: dict[str, frozenset[str]] = {
     "LossNode": frozenset({"sklearn._loss._loss", "_loss", "sklearn.linear_model._sgd_fast"}),
     "TreeNode": frozenset({"sklearn.tree._tree.Tree"}),
     "ObjectNode": TRUSTED,
+    "RandomGeneratorNode": frozenset({"numpy.random._generator.Generator"}),  # of PCG64, as NumPy makes them
 }
 
 
@@ -105,6 +106,8 @@ def _named(node: Any) -> Iterator[str]:
     if isinstance(node, dict):
         if "__loader__" in node:
             module, name = str(node.get("__module__")), str(node.get("__class__"))
+            if node["__loader__"] == "RandomGeneratorNode" and _generator(node) != "PCG64":
+                yield f"{module}.{name} of {_generator(node)}"
             known = WAYS.get(str(node["__loader__"]), frozenset())
             yield "" if f"{module}.{name}" in known or module in known else f"{module}.{name}"
         for value in node.values():
@@ -112,3 +115,9 @@ def _named(node: Any) -> Iterator[str]:
     elif isinstance(node, list):
         for value in node:
             yield from _named(value)
+
+
+def _generator(node: dict[str, Any]) -> str:
+    """Which algorithm a generator of random numbers has, as skops writes it."""
+    state = node["content"]["bit_generator"]["content"]
+    return str(json.loads(state["bit_generator"]["content"]))
