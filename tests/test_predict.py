@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import queue
 from pathlib import Path
 
 import numpy as np
@@ -152,6 +153,88 @@ def test_a_table_line_for_each_file(folder, model):
     lines = ask("predict", model, folder / "01.png", folder / "07.png").stdout.splitlines()
     assert str(folder / "01.png") in lines[0]
     assert "empty" in lines[1]
+
+
+class Silent(Brightness):
+    """Answers with what is no number where the picture is black."""
+
+    def predict_proba(self, images):
+        answer = super().predict_proba(images)
+        answer[images.reshape(len(images), -1).max(axis=1) == 0] = np.nan
+        return answer
+
+
+def test_an_answer_that_is_no_number_is_a_row_with_its_error(folder):
+    one = Predictor(Silent(), (8, 8, 1), ("dark", "bright"))
+    first, second = one.predict([str(folder / "00.png"), str(folder / "01.png")], threshold=0.5)
+    assert (first.labels, first.probabilities, first.abstained) == ((), (), False)
+    assert "no number" in first.error
+    assert second.labels == ("dark",)
+
+
+def test_paths_that_come_slowly_are_answered_as_they_come(folder):
+    """The next path is sent only when the last is answered: it would wait for ever if answers waited for a batch."""
+    sent = queue.Queue()
+    rows = predictor().predict(iter(sent.get, None), batch=512, threads=2, waiting=True)
+    for number in (3, 25, 7, 1):
+        sent.put(str(folder / f"{number:02d}.png"))
+        row = next(rows)
+        assert Path(row.path).name == f"{number:02d}.png"
+        assert bool(row.error) == (number == 7)
+    sent.put(None)
+    assert list(rows) == []
+
+
+@pytest.mark.parametrize(("batch", "threads"), [(1, 1), (3, 2), (1000, 2)])
+def test_rows_from_a_pipe_are_those_of_a_list(folder, batch, threads):
+    paths = [str(path) for path in sorted(folder.glob("*.png"))]
+    piped = list(predictor().predict(iter(paths), batch=batch, threads=threads, waiting=True))
+    assert piped == list(predictor().predict(paths))
+
+
+def test_a_mistake_among_the_paths_of_a_pipe_is_raised(folder):
+    with pytest.raises(InputError, match="none"):
+        list(predictor().predict(files_of([str(folder / "01.png"), str(folder / "*.gif")]), waiting=True))
+
+
+def test_odd_names_stay_one_row_in_each_format(folder, model):
+    odd = folder / 'a, "b"\n\x1b[31mred.png'
+    odd.write_bytes((folder / "03.png").read_bytes())
+    (row,) = csv.DictReader(io.StringIO(ask("predict", model, odd, "--format", "csv").stdout))
+    assert row["path"] == json.loads(ask("predict", model, odd, "--format", "jsonl").stdout)["path"] == str(odd)
+    (line,) = ask("predict", model, odd).stdout.splitlines()
+    assert r"\n\x1b[31mred.png" in line
+
+
+def test_the_best_label_is_told_beside_the_abstention(folder, model):
+    command = ("predict", model, folder / "01.png", "--threshold", 1)
+    (row,) = csv.DictReader(io.StringIO(ask(*command, "--format", "csv").stdout))
+    told = json.loads(ask(*command, "--format", "jsonl").stdout)
+    assert (row["label"], row["abstained"]) == (told["top"][0]["label"], str(int(told["abstained"])))
+
+
+def test_a_card_that_is_not_the_classifiers_is_refused(model, tmp_path):
+    classifier, card = toolkit.load_model(model), toolkit.read_card(model)
+    for change, words in (
+        ({"image_shape": [8, 9, 1]}, "as in fit"),
+        ({"classes": [0, 1]}, "3 classes"),
+        ({"class_names": 5}, "class_names"),
+    ):
+        with pytest.raises(InputError, match=words):
+            Predictor.of(classifier, {**card, **change})
+
+
+class Picky(Brightness):
+    """Takes no picture, as baselines say it."""
+
+    def predict_proba(self, images):
+        raise ValueError("Expected images of\nanother kind.")
+
+
+def test_what_the_model_does_not_take_is_one_line(folder):
+    with pytest.raises(InputError, match="of another kind") as raised:
+        list(Predictor(Picky(), (8, 8, 1), ("dark", "bright")).predict([str(folder / "01.png")]))
+    assert "\n" not in str(raised.value)
 
 
 def test_a_model_that_tells_no_size_is_refused(folder, model, tmp_path):
