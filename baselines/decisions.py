@@ -1,5 +1,6 @@
 """What stands between features and probabilities in a pipeline, as Keras layers. They know no estimator."""
 
+import math
 from itertools import combinations
 from typing import Any
 
@@ -57,6 +58,36 @@ class Kernel(layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """What __init__ takes."""
         return {**super().get_config(), "vectors": self.vectors, "machines": self.machines, "gamma": self.gamma}
+
+
+@keras.saving.register_keras_serializable(package="baselines")
+class AdditiveChi2(layers.Layer):
+    """Features of 0 and more -> those whose inner products are about chi-squared's: (B, D) -> (B, (2 steps - 1) D).
+
+    As `sklearn.kernel_approximation.AdditiveChi2Sampler`: roots, then for each step a cosine and a sine of logarithms.
+    """
+
+    def __init__(self, steps: int, interval: float, **kwargs: Any) -> None:
+        super().__init__(**{"dtype": "float32", **kwargs})
+        self.steps, self.interval = steps, interval
+
+    def call(self, features: Any) -> Any:
+        """Nothing where a feature is 0, whose logarithm is not taken."""
+        logarithms = self.interval * ops.log(ops.maximum(features, 1e-30))
+        parts = [ops.sqrt(features * self.interval)]
+        for step in range(1, self.steps):
+            share = 2 * self.interval / math.cosh(math.pi * step * self.interval)
+            length = ops.sqrt(features * share)
+            parts += [length * ops.cos(step * logarithms), length * ops.sin(step * logarithms)]
+        return ops.concatenate(parts, axis=-1)
+
+    def compute_output_shape(self, shape: tuple[Any, ...]) -> tuple[Any, int]:
+        """(B, D) -> (B, (2 steps - 1) D)."""
+        return shape[0], (2 * self.steps - 1) * shape[1]
+
+    def get_config(self) -> dict[str, Any]:
+        """What __init__ takes."""
+        return {**super().get_config(), "steps": self.steps, "interval": self.interval}
 
 
 @keras.saving.register_keras_serializable(package="baselines")

@@ -3,22 +3,25 @@
 Every step becomes layers that compute in float32 what the step computes in NumPy, so one file can carry all of it.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import keras
 import numpy as np
-from keras import layers
+from keras import layers, ops
 from numpy.typing import NDArray
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.decomposition import PCA
+from sklearn.kernel_approximation import Nystroem, RBFSampler
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import LinearSVC
 
+from baselines.approximate import KernelMap
 from baselines.colour import ColourHistogram
-from baselines.decisions import Duels, Kernel, Root
+from baselines.decisions import AdditiveChi2, Duels, Kernel, Root
 from baselines.features import HOGFeatures, LBPFeatures, PixelFeatures
 from baselines.gabor import Gabor
 from baselines.glcm import GLCM, QUARTERS
@@ -30,6 +33,8 @@ from baselines.hog_opencv import OpenCVHOG
 from baselines.lbp import LBP
 from baselines.machines import STEEPNESS, Calibrated, PairwiseSVM, SquaredHingeSVM
 from baselines.svm import ChosenByRows
+
+CHI2_INTERVAL = 0.5  # scikit-learn's, of the two steps that KernelMap takes
 
 
 def graph(pipeline: Any, image_shape: tuple[int, int, int]) -> keras.Model:
@@ -149,15 +154,40 @@ def _logistic(step: LogisticRegression, tensor: Any) -> Any:
     return _chances(_affine(tensor, step.coef_.T, step.intercept_), 1.0, symmetric=False)
 
 
+def _kernel_map(step: KernelMap, tensor: Any) -> Any:
+    found = step.map_
+    if isinstance(found, Nystroem):  # the kernel with the landmarks, mixed
+        centre = found.components_.mean(axis=0)
+        mixed = found.normalization_.T
+        return _kernel(tensor, centre, found.components_ - centre, step.gamma_, mixed, np.zeros(mixed.shape[1]))
+    if isinstance(found, RBFSampler):
+        waves = ops.cos(_affine(tensor, found.random_weights_, found.random_offset_))
+        return layers.Rescaling(math.sqrt(2 / found.n_components))(waves)
+    return AdditiveChi2(found.sample_steps, CHI2_INTERVAL)(tensor)
+
+
+def _kernel(
+    tensor: Any, centre: NDArray[Any], vectors: NDArray[Any], gamma: Any, dual: NDArray[Any], offset: NDArray[Any]
+) -> Any:
+    """exp(-gamma |a - b|^2) of rows less `centre` and vectors (S, D), times dual (S, M), plus offset (M,): (B, M)."""
+    kernel = Kernel(len(vectors), dual.shape[1], float(gamma))
+    values = kernel(layers.Rescaling(1.0, (-centre).tolist())(tensor))
+    kernel.set_weights([vectors.T, np.einsum("nd,nd->n", vectors, vectors, dtype=np.float64), dual, offset])
+    return values
+
+
 def _decision(machine: Any, tensor: Any) -> Any:
     """Decision values, (B, K), or (B, 1) for two classes."""
+    if isinstance(machine, Pipeline):
+        for _, step in machine.steps[:-1]:
+            tensor = applied(step, tensor)
+        return _decision(machine.steps[-1][1], tensor)
     if isinstance(machine, SquaredHingeSVM | MinibatchSVM | LinearSVC | LogisticRegression):
         return _affine(tensor, machine.coef_.T, machine.intercept_)
     if isinstance(machine, PairwiseSVM):
-        vectors = machine.support_vectors_
-        kernel = Kernel(len(vectors), machine.dual_coef_.shape[1], float(machine.gamma_))
-        values = kernel(layers.Rescaling(1.0, (-machine.centre_).tolist())(tensor))
-        kernel.set_weights([vectors.T, machine.lengths_, machine.dual_coef_, machine.intercept_])
+        values = _kernel(
+            tensor, machine.centre_, machine.support_vectors_, machine.gamma_, machine.dual_coef_, machine.intercept_
+        )
         return values if len(machine.classes_) == 2 else Duels(len(machine.classes_), STEEPNESS)(values)
     raise ValueError(
         "Expected SquaredHingeSVM, MinibatchSVM, PairwiseSVM, LinearSVC or LogisticRegression as the machine. "
@@ -193,6 +223,7 @@ STEPS: dict[type, Callable[[Any, Any], Any]] = {
     FunctionTransformer: _function,
     StandardScaler: _scaler,
     PCA: _components,
+    KernelMap: _kernel_map,
     Calibrated: _machine,
     ChosenByRows: _machine,
     CalibratedClassifierCV: _temperature,

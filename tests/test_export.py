@@ -9,6 +9,7 @@ from keras import ops
 from made_models import kernel_machine, linear_machine, network, pictures
 from numpy.testing import assert_allclose
 from PIL import Image
+from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
@@ -78,9 +79,46 @@ def test_a_file_answers_as_the_classifier_in_its_own_runtime(models, images, tmp
     assert [path.name for path in tmp_path.iterdir()] == [found.path.name]
 
 
+@pytest.mark.jax
+@pytest.mark.parametrize("kernel", ["nystroem", "fourier", "chi2", "auto", "linear"])
+def test_the_graph_of_kernels_as_features_answers_as_they_do(kernel):
+    images, labels = pictures(classes=2 if kernel == "linear" else 3)
+    model = composed("pixels", "svm", kernel=kernel, C=0.01).fit(images, labels)
+    before = model.predict_proba(images)
+    assert np.median(before.max(axis=1)) < 0.999
+    assert_allclose(graph(model, (24, 24, 1)).predict_on_batch(images), before, atol=1e-5)
+
+
+@pytest.mark.parametrize("format", ["onnx", "litert"])
+@pytest.mark.parametrize("kernel", ["nystroem", "fourier", "chi2"])
+def test_kernels_as_features_are_files(images, tmp_path, format, kernel):
+    for module in NEEDS[format]:
+        pytest.importorskip(module)
+    model = composed("pixels", "svm", kernel=kernel).fit(*pictures())
+    assert export(model, tmp_path / f"model{SUFFIXES[format]}", format, images).largest_difference < 1e-4
+
+
 @pytest.mark.parametrize("precision", ["float16", "int8"])
-def test_fewer_bits_are_smaller_and_say_what_they_cost(models, images, tmp_path, precision):
+def test_features_and_machines_keep_their_answers_in_fewer_bits(models, images, tmp_path, precision):
+    """int8 in whole numbers left 36 % of the labels of flowers: of these, weights alone are stored so."""
     pytest.importorskip("ai_edge_litert")
+    found = export(models["hog_svm"], tmp_path / "a.tflite", "litert", images, precision=precision)
+    assert found.largest_difference < 0.1
+    assert found.same_labels > 0.95
+
+
+def test_a_file_of_other_labels_is_not_kept(models, images, tmp_path, monkeypatch):
+    pytest.importorskip("ai_edge_litert")
+    monkeypatch.setattr("toolkit.export.run", lambda path, format, images: np.eye(3)[np.arange(len(images)) % 3])
+    with pytest.raises(InputError, match=r"not kept. Take float16"):
+        export(models["network"], tmp_path / "a.tflite", "litert", images, precision="int8")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("precision", ["float16", "int8"])
+def test_fewer_bits_are_smaller_and_say_what_they_cost(models, images, tmp_path, monkeypatch, precision):
+    pytest.importorskip("ai_edge_litert")
+    monkeypatch.setattr("toolkit.export.LEAST_SAME", 0.5)  # noise leaves a network of two epochs undecided
     found = export(models["network"], tmp_path / "a.tflite", "litert", images, precision=precision)
     assert 0 < found.largest_difference < 0.2  # int8: a 256th of each activation's range, five layers deep
     assert found.same_labels > 0.5
@@ -168,6 +206,30 @@ def test_requests_that_are_refused(models, images, tmp_path):
         with pytest.raises(InputError, match=words):
             export(models["network"], tmp_path / path, format, images, precision=precision)
     assert (tmp_path / "there.onnx").read_text() == "precious"
+
+
+def test_what_is_not_fitted_or_not_its_images_is_refused_at_the_door(models, images, tmp_path):
+    hog, network = models["hog_svm"], models["network"]
+    for model, pictured, labels, words in (
+        (clone(hog), images, None, "fitted"),
+        (hog, images[:, :20], None, "as in fit"),
+        (network, images[:, :20], None, "as in fit"),
+        (hog, np.repeat(images, 3, axis=3), None, "as in fit"),
+        (hog, images / 255, None, "uint8"),
+        (hog, images[:0], None, "none"),
+        (hog, images, np.array(["a"] * 24), "labels among"),
+        (hog, images, np.full(24, 7), "labels among"),
+        (hog, images, np.zeros(23, int), "labels among"),
+    ):
+        with pytest.raises(InputError, match=words):
+            export(model, tmp_path / "a.onnx", "onnx", pictured, labels=labels)
+
+
+def test_whole_numbers_are_not_scaled_by_made_up_pictures(models, tmp_path):
+    model = toolkit.save(models["network"], tmp_path / "model")
+    command = ["export", str(model), "--format", "litert", "--int8", "--out", str(tmp_path / "a.tflite")]
+    with pytest.raises(InputError, match="--images FOLDER"):
+        CliRunner().invoke(app, command, catch_exceptions=False)
 
 
 def test_the_command_checks_on_the_pictures_of_a_folder(models, tmp_path):

@@ -6,7 +6,6 @@ inside. The exporters are those of Keras (tf2onnx for ONNX, TensorFlow's convert
 
 import os
 import tempfile
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,14 +14,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from toolkit.artifact import learned_shape
+from toolkit.classifier import check_images
 from toolkit.errors import InputError, unknown
-from toolkit.export.formats import NEEDS, RUNNERS, SUFFIXES, WRITERS, hushed
+from toolkit.export.formats import NEEDS, RUNNERS, SUFFIXES, WRITERS, hushed, layers_of
 from toolkit.export.graphs import graph
 
 PRECISIONS = ("float32", "float16", "int8")  # the latter two for LiteRT
 # Of the mean difference of a probability, float32: more is another model, not rounding. Single pictures may differ by
 # more, for a gradient on the edge of two bins of a HOG falls to either side.
 TOLERANCE = 1e-3
+LEAST_SAME = 0.9  # of the labels, whatever the precision: below, the file is another model
 AT_ONCE = 32  # pictures
 
 
@@ -63,14 +65,17 @@ def export(
         format: onnx, litert or savedmodel.
         images: uint8 (N, H, W, C) that both are asked about; int8 sets its scales by them, so they should be real.
         labels: (N,), values of `classes_`; with them the accuracy before and after is told.
-        precision: float32; for litert also float16 (weights) and int8 (weights and activations where it can).
+        precision: float32; for litert also float16 (weights) and int8 (weights and activations where it can, weights
+            alone of features and machines of `baselines`).
 
     Raises:
         InputError: a step or a layer that the format cannot carry (named), a runtime that is not installed, or a
-            float32 file whose answers differ by more than `TOLERANCE` on average: it is not kept.
+            float32 file whose answers differ by more than `TOLERANCE` on average, or one of fewer bits that gives less
+            than `LEAST_SAME` of the labels: neither is kept.
     """
     path = Path(path)
     _check_request(path, format, precision)
+    _check_classifier(classifier, images, labels)
     model = graph(classifier, tuple(images.shape[1:]))
     with tempfile.TemporaryDirectory(dir=path.resolve().parent, prefix=".export-") as folder:
         partial = Path(folder) / f"model{SUFFIXES[format]}"
@@ -92,6 +97,12 @@ def export(
                 f"Expected the {format} file to answer as the classifier does, to {TOLERANCE} on average. Received: a "
                 f"difference of {differences.mean():.3g}; the file was not kept."
             )
+        same = float(np.mean(before.argmax(axis=1) == after.argmax(axis=1)))
+        if precision != "float32" and same < LEAST_SAME:
+            raise InputError(
+                f"Expected {LEAST_SAME:.0%} of the labels or more to stay the same in {precision}. Received: "
+                f"{same:.1%}; the file was not kept. Take {'float16' if precision == 'int8' else 'float32'}."
+            )
         os.replace(partial, path)
     right = None if labels is None else [_right(answer, classifier.classes_, labels) for answer in (before, after)]
     return Exported(
@@ -101,7 +112,7 @@ def export(
         _size(path),
         len(images),
         float(differences.max()),
-        float(np.mean(before.argmax(axis=1) == after.argmax(axis=1))),
+        same,
         None if right is None else right[1],
         None if right is None else right[0],
     )
@@ -115,6 +126,20 @@ def run(path: Path, format: str, images: NDArray[np.uint8]) -> NDArray[np.float6
             answer(np.ascontiguousarray(images[start : start + AT_ONCE])) for start in range(0, len(images), AT_ONCE)
         ]
     return np.concatenate(parts).astype(np.float64)
+
+
+def _check_classifier(classifier: Any, images: Any, labels: Any) -> None:
+    """Refuse one that is not fitted, images that are not those of `fit`, labels that it does not know."""
+    classes = getattr(classifier, "classes_", None)
+    if classes is None:
+        raise InputError(f"Expected a fitted classifier. Received: {type(classifier).__name__} without classes_.")
+    if not len(check_images(images, learned_shape(classifier))):
+        raise InputError("Expected images to compare the file on. Received: none.")
+    if labels is not None and (np.shape(labels) != (len(images),) or not np.isin(labels, classes).all()):
+        raise InputError(
+            f"Expected {len(images)} labels among {np.asarray(classes).tolist()}. Received: {np.asarray(labels).dtype} "
+            f"{np.shape(labels)}, of which some are others."
+        )
 
 
 def _check_request(path: Path, format: str, precision: str) -> None:
@@ -150,7 +175,7 @@ def _culprit(model: Any, format: str, precision: str, images: NDArray[np.uint8])
     import keras
 
     tried: set[str] = set()
-    for layer in _layers(model):
+    for layer in layers_of(model):
         if not isinstance(getattr(layer, "input", None), keras.KerasTensor) or type(layer).__name__ in tried:
             continue
         tried.add(type(layer).__name__)
@@ -165,12 +190,6 @@ def _culprit(model: Any, format: str, precision: str, images: NDArray[np.uint8])
             except Exception:
                 return f"the layer '{layer.name}', a {type(layer).__name__}"
     return "layers that can be written alone but not together"
-
-
-def _layers(model: Any) -> Iterator[Any]:
-    """Every layer of a network, those of networks inside it too."""
-    for layer in model.layers:
-        yield from _layers(layer) if hasattr(layer, "layers") else (layer,)
 
 
 def _right(answer: NDArray[np.float64], classes: NDArray[Any], labels: NDArray[np.int64]) -> float:

@@ -35,10 +35,23 @@ def _write_litert(model: Any, path: Path, precision: str, images: NDArray[np.uin
         converter.optimizations = [tensorflow.lite.Optimize.DEFAULT]
     if precision == "float16":
         converter.target_spec.supported_types = [tensorflow.float16]
-    if precision == "int8":
+    if precision == "int8" and not _exact(model):
         converter.representative_dataset = lambda: ([images[row : row + 1]] for row in range(len(images)))
     path.write_bytes(converter.convert())
     shutil.rmtree(folder)
+
+
+def _exact(model: Any) -> bool:
+    """Whether it holds features or machines of `baselines`, of which whole numbers leave nothing: distances are small
+    differences of large sums. Their weights alone take 8 bits; 99 % and more of the labels stayed, of 36 %.
+    """
+    return any(type(layer).__module__.startswith("baselines.") for layer in layers_of(model))
+
+
+def layers_of(model: Any) -> Iterator[Any]:
+    """Every layer of a network, those of networks inside it too."""
+    for layer in model.layers:
+        yield from layers_of(layer) if hasattr(layer, "layers") else (layer,)
 
 
 def _run_saved_model(path: Path) -> Callable[[NDArray[np.uint8]], NDArray[Any]]:
