@@ -40,30 +40,33 @@ class MinibatchSVM(ClassifierMixin, BaseEstimator):
         self.batch_size = batch_size
         self.seed = seed
 
-    def fit(self, features: Floats, labels: NDArray[np.integer[Any]]) -> Self:
-        """(N, D), possibly a memory map, and (N,) of at least two classes."""
+    def fit(
+        self, features: Floats, labels: NDArray[np.integer[Any]], rows: NDArray[np.integer[Any]] | None = None
+    ) -> Self:
+        """(N, D), possibly a memory map, and (N,), of whose `rows` (None: of all) at least two classes are learned."""
         labels = np.asarray(labels)
         if len(features) != len(labels):
             raise ValueError(f"Expected a label for each row. Received: {len(features)} rows, {len(labels)} labels.")
-        classes = np.unique(labels)
+        chosen = np.arange(len(labels)) if rows is None else np.sort(rows)
+        classes = np.unique(labels[chosen])
         if len(classes) < 2:
             raise ValueError(f"Expected labels of at least two classes. Received: {len(classes)}.")
         positive = classes[1:] if len(classes) == 2 else classes
-        size = min(self.batch_size, len(features))
-        steps = len(features) // size
+        size = min(self.batch_size, len(chosen))
+        steps = len(chosen) // size
         self.epochs_ = self.epochs or max(5, math.ceil(LEAST_STEPS / steps))
         state, step = None, _step()
-        for number, (rows, places) in enumerate(_batches(features, size, self.epochs_, self.seed)):
+        for number, (batch, places) in enumerate(_batches(features, size, self.epochs_, self.seed, chosen)):
             if state is None:
-                centre = rows.mean(axis=0)  # of one batch: any point near the middle lets weights move apart
-                typical = float(np.abs(rows - centre).sum(axis=1).mean()) or 1.0
-                share = typical / math.sqrt(rows.shape[1])  # the constant column that carries the intercept
-                state = [np.zeros((rows.shape[1] + 1, len(positive)), np.float32)] * 4
+                centre = batch.mean(axis=0)  # of one batch: any point near the middle lets weights move apart
+                typical = float(np.abs(batch - centre).sum(axis=1).mean()) or 1.0
+                share = typical / math.sqrt(batch.shape[1])  # the constant column that carries the intercept
+                state = [np.zeros((batch.shape[1] + 1, len(positive)), np.float32)] * 4
             rate = REACH / typical * 0.5 * (1 + math.cos(math.pi * min(1.0, number / (self.epochs_ * steps))))
             signs = np.where(labels[places][:, None] == positive, np.float32(1), np.float32(-1))
-            rows = np.concatenate([rows - centre, np.full((size, 1), share, np.float32)], axis=1)
-            told = np.array([rate, number + 1, 1 / (self.C * len(features)), _averaging(number, steps)], np.float32)
-            state = step(*state, rows, signs, told)
+            batch = np.concatenate([batch - centre, np.full((size, 1), share, np.float32)], axis=1)
+            told = np.array([rate, number + 1, 1 / (self.C * len(chosen)), _averaging(number, steps)], np.float32)
+            state = step(*state, batch, signs, told)
         weights = ops.convert_to_numpy(state[3])  # type: ignore[index]
         self.coef_, self.intercept_ = weights[:-1].T.copy(), weights[-1] * share - centre @ weights[:-1]
         self.classes_ = classes
@@ -87,28 +90,36 @@ class MinibatchSVM(ClassifierMixin, BaseEstimator):
         return self.classes_[(scores > 0).astype(int) if scores.ndim == 1 else scores.argmax(axis=1)]
 
 
-def _batches(features: Floats, size: int, epochs: int, seed: int) -> Iterator[tuple[Floats, NDArray[np.int64]]]:
-    """Rows float32 (size, D) and their places, each epoch in another order; what does not fill a batch waits for the
-    next epoch. Files are often sorted by class, hence chunks from all over the file in each buffer.
+def _batches(
+    features: Floats, size: int, epochs: int, seed: int, chosen: NDArray[np.integer[Any]]
+) -> Iterator[tuple[Floats, NDArray[np.int64]]]:
+    """Of the `chosen` rows, ascending, float32 (size, D) and their places, each epoch in another order; what does not
+    fill a batch waits for the next epoch. Files are often sorted by class, hence chunks from all over in each buffer.
     """
     random = np.random.default_rng(seed)
-    chunk = min(CHUNK, max(1, len(features) // 64))
-    starts = np.arange(0, len(features), chunk)
+    chunk = min(CHUNK, max(1, len(chosen) // 64))
+    starts = np.arange(0, len(chosen), chunk)
     together = max(1, HELD_BYTES // (4 * features.shape[1] * chunk), -(-size // chunk))
     rows = np.empty((0, features.shape[1]), np.float32)
     places = np.empty(0, np.int64)
     for _ in range(epochs):
         random.shuffle(starts)
         for first in range(0, len(starts), together):
-            chosen = np.sort(starts[first : first + together])  # the disk likes to be read forwards
-            read = [np.asarray(features[start : start + chunk], np.float32) for start in chosen]
-            numbers = [np.arange(start, min(start + chunk, len(features))) for start in chosen]
+            # the disk likes to be read forwards
+            numbers = [chosen[start : start + chunk] for start in np.sort(starts[first : first + together])]
+            read = [_read(features, part) for part in numbers]
             rows, places = np.concatenate([rows, *read]), np.concatenate([places, *numbers])
             order, whole = random.permutation(len(rows)), len(rows) // size * size
             for begin in range(0, whole, size):
                 taken = order[begin : begin + size]
                 yield rows[taken], places[taken]
             rows, places = rows[order[whole:]], places[order[whole:]]
+
+
+def _read(features: Floats, places: NDArray[np.integer[Any]]) -> Floats:
+    """The rows at ascending places, float32 (n, D): those between them are passed over in the map, not copied."""
+    span = features[places[0] : places[-1] + 1]
+    return np.asarray(span if len(span) == len(places) else span[places - places[0]], np.float32)
 
 
 def _averaging(number: int, steps: int) -> float:

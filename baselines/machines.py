@@ -4,6 +4,7 @@ They know features, labels and nothing of images. All are scikit-learn estimator
 """
 
 import os
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from itertools import combinations
@@ -17,7 +18,7 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import StratifiedKFold, StratifiedShuffleSplit
 from sklearn.svm import SVC
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 from threadpoolctl import threadpool_limits
 
 Floats = NDArray[np.floating[Any]]
@@ -27,6 +28,7 @@ SMALL = 2**24  # values of features; below, threads of a matrix product wait for
 PAIR_ROWS = 20_000  # of two classes, whose kernel of 3.2 GB still fits
 OWN_BYTES = 3 * 2**28  # for the kernels inside single classes, each of which all its pairs use
 CACHE_MEGABYTES = 100  # of LIBSVM
+EXACT_ROWS = 60_000  # up to which `kernel="auto"` takes the exact RBF kernel: see baselines.svm.CHOICES
 HELD_ROWS = 10_000  # of a large set, on which the temperature is learned
 STEEPNESS = 3.0  # of a duel's chance; 2 and 5 gave slightly worse probabilities and accuracy
 
@@ -99,9 +101,7 @@ class PairwiseSVM(ClassifierMixin, BaseEstimator):
         """(N, D) and (N,) of at least two classes."""
         features = np.asarray(features, dtype=np.float32)
         self.classes_ = np.unique(labels)
-        variance = float(np.var(features, dtype=np.float64))
-        scale = 1 / (features.shape[1] * max(variance, 1e-12))
-        self.gamma_ = self.gamma if self.gamma is not None else self.gamma_factor * scale
+        self.choose_gamma(features)
         rows = [np.flatnonzero(labels == label) for label in self.classes_]
         pairs = list(combinations(range(len(rows)), 2))
         coefficients = np.zeros((len(features), len(pairs)))
@@ -139,9 +139,19 @@ class PairwiseSVM(ClassifierMixin, BaseEstimator):
             for _ in pool.map(solve, order):
                 pass
         support = np.flatnonzero(coefficients.any(axis=1))
-        kept, self.dual_coef_ = features[support], coefficients[support]
-        self.centre_ = kept.mean(axis=0)
-        self.support_vectors_ = kept - self.centre_
+        return self.keep(features[support], coefficients[support])
+
+    def choose_gamma(self, features: Floats) -> None:
+        """From features (N, D), where it is not given."""
+        variance = float(np.var(features, dtype=np.float64))
+        scale = 1 / (features.shape[1] * max(variance, 1e-12))
+        self.gamma_ = self.gamma if self.gamma is not None else self.gamma_factor * scale
+
+    def keep(self, vectors: Floats, coefficients: Floats) -> Self:
+        """Support vectors (S, D) and their coefficients (S, pairs), positive for the second of a pair."""
+        self.dual_coef_ = coefficients
+        self.centre_ = vectors.mean(axis=0)
+        self.support_vectors_ = vectors - self.centre_
         self.lengths_ = _squared_lengths(self.support_vectors_)
         return self
 
@@ -206,8 +216,10 @@ class Calibrated(ClassifierMixin, BaseEstimator):
 
     The temperature is learned on out-of-fold values of the training rows, then the machine is fitted to all of them.
     Of more than 3 x `HELD_ROWS` rows, so many are held back once instead, if no class is rare: one number needs no
-    more. After `fit`: `classes_`, `folds_` (which is `folds` unless the smallest class has fewer rows; 1: held back
-    once), `machine_`.
+    more. Always so where the machine's `fit` takes numbers of `rows`, for then features may be larger than memory.
+
+    After `fit`: `classes_`, `folds_` (which is `folds` unless the smallest class has fewer rows; 1: held back once),
+    `machine_`.
     """
 
     def __init__(self, machine: Any, folds: int = 3, seed: int = 0) -> None:
@@ -224,7 +236,14 @@ class Calibrated(ClassifierMixin, BaseEstimator):
             raise ValueError(
                 f"Expected two images or more of each class. Received: one of class {classes[counts.argmin()]}."
             )
-        if len(labels) > 3 * HELD_ROWS and counts.min() * HELD_ROWS >= 5 * len(labels):  # five of the rarest class
+        if isinstance(self.machine, PairwiseSVM) and len(labels) > EXACT_ROWS:
+            warnings.warn(
+                f"kernel='rbf' is exact, and slow beyond {EXACT_ROWS:,} rows. Received: {len(labels):,}. kernel='auto' "
+                "takes what the rows allow.",
+                stacklevel=2,
+            )
+        streams = has_fit_parameter(self.machine, "rows")  # folds of what is larger than memory would be copied
+        if len(labels) > 3 * HELD_ROWS and (streams or counts.min() * HELD_ROWS >= 5 * len(labels)):  # five of each
             self.folds_, self.machine_ = 1, self._held_back(features, np.asarray(labels))
         else:
             self.folds_ = int(min(self.folds, counts.min()))
@@ -238,8 +257,16 @@ class Calibrated(ClassifierMixin, BaseEstimator):
         """The machine fitted to all rows, with the temperature of one that did not see `HELD_ROWS` of them."""
         split = StratifiedShuffleSplit(1, test_size=HELD_ROWS, random_state=self.seed)
         rest, held = next(split.split(labels, labels))
-        partial = FrozenEstimator(clone(self.machine).fit(features[rest], labels[rest]))
-        calibrated = CalibratedClassifierCV(partial, method="temperature").fit(features[held], labels[held])
+        for label in np.setdiff1d(labels, labels[held]):  # one row of each class, however rare
+            held = np.append(held, rest[labels[rest] == label][0])
+        rest, held = np.setdiff1d(rest, held), np.sort(held)
+        if has_fit_parameter(self.machine, "rows"):
+            partial = FrozenEstimator(clone(self.machine).fit(features, labels, rows=rest))
+        else:
+            partial = FrozenEstimator(clone(self.machine).fit(features[rest], labels[rest]))
+        every = np.arange(len(held))  # in one part, for nothing is fitted to the rest of them, and classes may be rare
+        calibrated = CalibratedClassifierCV(partial, method="temperature", cv=[(every, every)])
+        calibrated.fit(features[held], labels[held]).set_params(cv=None)
         calibrated.estimator = clone(self.machine)
         calibrated.calibrated_classifiers_[0].estimator = None
         del partial  # its vectors would lie beside those of the next

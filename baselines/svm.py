@@ -4,7 +4,8 @@ Each ends in `baselines.machines.Calibrated`. `kernel="linear"` is one against t
 "nystroem", "fourier" (both approximate "rbf") and "chi2" (additive, for features that are not negative) are linear
 machines on explicit features, for many rows; "auto" takes what `CHOICES` says of the number of rows, tells it in
 `kernel_`, and in a warning where that is not the exact kernel. `engine="sklearnex"` gives "rbf" to
-scikit-learn-intelex, the extra `fast`; `engine="keras"` learns "linear" in mini-batches on Keras' device.
+scikit-learn-intelex, the extra `fast`; "linear" is ours by L-BFGS, or with `engine="liblinear"` LIBLINEAR's, or with
+`engine="keras"` learned in mini-batches on Keras' device.
 """
 
 import math
@@ -16,18 +17,20 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import FunctionTransformer
+from sklearn.svm import LinearSVC
 from sklearn.utils.validation import check_is_fitted
 
 from baselines.approximate import KINDS, KernelMap
 from baselines.features import HOGFeatures, LBPFeatures, PixelFeatures
-from baselines.machines import Calibrated, PairwiseSVM, SquaredHingeSVM
+from baselines.intel import IntelSVM
+from baselines.machines import EXACT_ROWS, Calibrated, PairwiseSVM, SquaredHingeSVM
 
 KERNELS = ("linear", "rbf", *KINDS, "auto")
-ENGINES = ("sklearn", "sklearnex", "keras")
+ENGINES = ("sklearn", "liblinear", "sklearnex", "keras")
 # Fashion-MNIST, 60,000 rows: exact RBF 325 s of the processor and 0.920 right, Nystroem 311 s and 0.914. Beyond, pairs
 # no longer fit into memory and time grows with the square; 250,000 is a guess (docs/results.md).
-CHOICES = (("rbf", 60_000), ("nystroem", 250_000), ("linear", math.inf))  # kernel="auto": the first up to whose rows
-ENGINE_KERNELS = {"sklearnex": "rbf", "keras": "linear"}
+CHOICES = (("rbf", EXACT_ROWS), ("nystroem", 250_000), ("linear", math.inf))  # "auto": the first up to whose rows
+ENGINE_KERNELS = {"liblinear": "linear", "sklearnex": "rbf", "keras": "linear"}
 
 
 def hog_svm(kernel: str = "rbf", C: float | None = None, engine: str = "sklearn", seed: int = 0) -> Pipeline:
@@ -156,13 +159,9 @@ def _machine(kernel: str, C: float, engine: str, seed: int) -> BaseEstimator:
         return MinibatchSVM(C, seed=seed)
     if kernel in KINDS:
         return Pipeline([("map", KernelMap(kernel, seed=seed)), ("machine", SquaredHingeSVM(C))])
-    if engine == "sklearn":
-        return PairwiseSVM(C) if kernel == "rbf" else SquaredHingeSVM(C)
-    try:
-        from sklearnex.svm import SVC
-    except ImportError as error:
-        raise ValueError(
-            "Expected scikit-learn-intelex for engine='sklearnex'. Received: none installed. "
-            "Install it with: pip install 'touchstone-vision[fast]'"
-        ) from error
-    return SVC(C=C, cache_size=1000)
+    if engine == "liblinear":
+        return LinearSVC(C=C, dual=False, random_state=seed)  # its dual often ends before it is solved
+    if engine == "sklearnex":
+        IntelSVM.check_installed()
+        return IntelSVM(C)
+    return PairwiseSVM(C) if kernel == "rbf" else SquaredHingeSVM(C)

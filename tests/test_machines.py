@@ -8,6 +8,7 @@ from sklearn.metrics import log_loss
 from sklearn.svm import SVC, LinearSVC
 
 from baselines import machines
+from baselines.intel import IntelSVM
 from baselines.machines import Calibrated, PairwiseSVM, SquaredHingeSVM
 
 DIGITS = load_digits()
@@ -31,6 +32,21 @@ def test_two_classes_decide_as_in_scikit_learns_svc():
     ours, theirs = (machine.fit(PIXELS[rows], LABELS[rows]) for machine in (PairwiseSVM(C=10), SVC(C=10)))
     np.testing.assert_allclose(ours.decision_function(PIXELS), theirs.decision_function(PIXELS), atol=5e-3)
     np.testing.assert_array_equal(ours.predict(PIXELS), theirs.predict(PIXELS))
+
+
+@pytest.mark.parametrize("classes", [2, 10])
+def test_another_solvers_machine_is_taken_over(classes):
+    rows = np.flatnonzero(classes > LABELS)
+    theirs = SVC(C=10, decision_function_shape="ovo").fit(PIXELS[rows], LABELS[rows])
+    taken, ours = IntelSVM(C=10), PairwiseSVM(C=10).fit(PIXELS[rows], LABELS[rows])
+    taken.choose_gamma(PIXELS[rows])
+    taken.take(theirs)
+    assert taken.dual_coef_.shape == (len(taken.support_vectors_), classes * (classes - 1) // 2)
+    np.testing.assert_allclose(taken.decision_function(PIXELS), ours.decision_function(PIXELS), atol=5e-2)
+    kernel = machines._rbf(PIXELS.astype(float), taken.support_vectors_ + taken.centre_, taken.gamma_)
+    values = kernel @ taken.dual_coef_ + taken.intercept_
+    sign = 1 if classes == 2 else -1
+    np.testing.assert_allclose(sign * np.squeeze(values), theirs.decision_function(PIXELS), atol=1e-4)
 
 
 def test_gamma_factor_multiplies_the_scale():

@@ -9,7 +9,7 @@ from sklearn.datasets import load_digits
 from sklearn.metrics.pairwise import additive_chi2_kernel, rbf_kernel
 
 import baselines.hinge
-from baselines import hog_svm, pixels_svm
+from baselines import hog_svm, machines, pixels_svm
 from baselines import svm as pipelines
 from baselines.approximate import KernelMap
 from baselines.hinge import MinibatchSVM
@@ -63,7 +63,7 @@ def test_a_file_sorted_by_class_is_learned_in_bounded_memory(tmp_path, monkeypat
     held = 400
     monkeypatch.setattr(baselines.hinge, "HELD_BYTES", held * 4 * PIXELS.shape[1])
     watched = Watched(np.load(tmp_path / "rows.npy", mmap_mode="r"))
-    batches = baselines.hinge._batches(watched, 128, 3, seed=0)
+    batches = baselines.hinge._batches(watched, 128, 3, 0, np.arange(len(PIXELS)))
     sizes, seen = [], []
     for rows, places in batches:
         np.testing.assert_array_equal(rows, PIXELS[order][places])
@@ -76,6 +76,47 @@ def test_a_file_sorted_by_class_is_learned_in_bounded_memory(tmp_path, monkeypat
     machine = MinibatchSVM(C=0.01, batch_size=128).fit(watched, LABELS[order])
     assert np.mean(machine.predict(PIXELS) == LABELS) > 0.95
     assert machine.decision_function(watched).shape == (len(PIXELS), 10)
+
+
+class Asked(Watched):
+    """The same, asked for single rows too."""
+
+    def __getitem__(self, key):
+        found = self.rows[key]
+        self.most = max(self.most, len(found) if not isinstance(key, slice) else 0)
+        return found
+
+
+@pytest.mark.parametrize("rare", [False, True])
+def test_calibration_copies_no_more_than_the_rows_that_it_holds_back(tmp_path, monkeypatch, rare):
+    """Of 1,797 rows on disk the temperature takes 200, and one of a class so rare that none was among them."""
+    labels = np.where(LABELS == 9, 8, LABELS) if rare else LABELS
+    labels = np.where(np.arange(len(labels)) < 2, 9, labels) if rare else labels
+    order = np.argsort(labels, kind="stable")
+    np.save(tmp_path / "rows.npy", PIXELS[order])
+    monkeypatch.setattr(machines, "HELD_ROWS", 200)
+    monkeypatch.setattr(baselines.hinge, "HELD_BYTES", 400 * 4 * PIXELS.shape[1])
+    asked = Asked(np.load(tmp_path / "rows.npy", mmap_mode="r"))
+    machine = pipelines.svm("linear", 0.01, engine="keras").fit(asked, labels[order])
+    assert machine.folds_ == 1
+    assert 200 <= asked.most <= 201
+    assert machine.predict_proba(PIXELS).shape == (len(PIXELS), 10)
+    assert np.mean(machine.predict(PIXELS) == labels) > 0.92
+
+
+def test_some_rows_of_a_file_are_learned_as_they_would_be_alone():
+    rows = np.random.default_rng(0).permutation(len(LABELS))[:900]
+    of_all = MinibatchSVM(epochs=3, batch_size=64).fit(PIXELS, LABELS, rows=rows)
+    alone = MinibatchSVM(epochs=3, batch_size=64).fit(PIXELS[np.sort(rows)], LABELS[np.sort(rows)])
+    np.testing.assert_array_equal(of_all.coef_, alone.coef_)
+
+
+def test_the_exact_kernel_on_many_rows_is_said_once(monkeypatch):
+    monkeypatch.setattr(machines, "EXACT_ROWS", 100)
+    with pytest.warns(UserWarning, match="kernel='auto'") as said:
+        pipelines.svm().fit(PIXELS[:200], LABELS[:200])
+    assert len(said) == 1
+    pipelines.svm("linear").fit(PIXELS[:200], LABELS[:200])  # warnings are errors here
 
 
 def test_the_same_seed_gives_the_same_machine_and_another_seed_another():

@@ -12,7 +12,9 @@ from sklearn.datasets import load_digits
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import Pipeline
 
+import toolkit
 from baselines import hog_lbp_svm, hog_svm, hog_svm_best, lbp_svm, pixels_svm
+from baselines.graph import graph
 
 DIGITS = load_digits()
 IMAGES = np.kron(DIGITS.images[:400] * 15.9375, np.ones((4, 4))).astype(np.uint8)[..., None]  # 8 x 8 -> 32 x 32
@@ -80,10 +82,22 @@ def test_the_first_step_tells_from_one_blank_image_whether_a_size_will_do(pipeli
 def test_refuses_settings_that_do_not_exist():
     with pytest.raises(ValueError, match=r"kernel as one of linear, rbf, .*auto. Received: 'poly'"):
         hog_svm(kernel="poly")
-    with pytest.raises(ValueError, match=r"engine as one of sklearn, sklearnex, keras\. Received: 'gpu'"):
+    with pytest.raises(ValueError, match=r"engine as one of sklearn, liblinear, sklearnex, keras\. Received: 'gpu'"):
         hog_svm(engine="gpu")
     with pytest.raises(ValueError, match="kernel='rbf' with engine='sklearnex'"):
         hog_svm(kernel="linear", engine="sklearnex")
+
+
+@pytest.mark.parametrize(("engine", "kernel"), [("liblinear", "linear"), ("sklearnex", "rbf")])
+def test_other_engines_learn_are_saved_and_exported(tmp_path, engine, kernel):
+    if engine == "sklearnex":
+        pytest.importorskip("sklearnex")
+    classifier = pixels_svm(kernel=kernel, engine=engine).fit(IMAGES[:300], LABELS[:300])
+    before = classifier.predict_proba(IMAGES[300:])
+    assert np.mean(before.argmax(axis=1) == LABELS[300:]) > 0.85
+    after = toolkit.load_model(toolkit.save(classifier, tmp_path / "model"))
+    np.testing.assert_allclose(after.predict_proba(IMAGES[300:]), before, atol=1e-6)
+    np.testing.assert_allclose(graph(classifier, (32, 32, 1)).predict_on_batch(IMAGES[300:]), before, atol=1e-4)
 
 
 def test_says_how_to_install_the_fast_engine(monkeypatch):
