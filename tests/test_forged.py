@@ -29,6 +29,7 @@ from sklearn.tree._tree import Tree
 
 import toolkit
 from baselines import PixelFeatures, composed
+from toolkit.artifact.licences import licence
 from toolkit.artifact.network import _check_config
 from toolkit.artifact.parts import LEARNED
 from toolkit.artifact.trusted import TRUSTED
@@ -427,6 +428,22 @@ def test_features_of_a_backbone_are_read_back_and_their_weights_told_without_a_p
     assert "private" not in (folder / "model.json").read_text()
     after = toolkit.load_model(folder)
     assert_allclose(after.predict_proba(images), model.predict_proba(images), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("backbone", "weights", "told"),
+    [
+        ("vgg16", "imagenet", "CC BY 4.0"),
+        ("resnet50", "imagenet", "MIT"),
+        ("resnet50_v2", "imagenet", "BSD"),
+        ("mobilenet_v2", "imagenet", "Apache-2.0"),
+        ("mobilenet_v3_small", "imagenet", "its publisher's"),
+        ("vgg16", "/some/file.h5", "its publisher's"),
+        ("cnn", "imagenet", "its publisher's"),
+    ],
+)
+def test_the_licence_is_told_where_keras_documents_it(backbone, weights, told):
+    assert licence(backbone, weights) == told
 
 
 def test_classes_without_names_name_themselves(tmp_path):

@@ -38,7 +38,7 @@ HEADS = {
     "adaboost": "AdaBoost (Zhu et al. 2009)",
     "boosting": "histogram gradient boosting (Ke et al. 2017)",
 }
-BACKBONE_HEADS = ("svm", "linear", "logistic")
+BACKBONE_HEADS = ("svm", "linear", "logistic", "forest", "boosting")
 TUNED = "_tuned"  # between a fine-tuned backbone and its head
 
 CATALOGUE: dict[str, Entry] = {

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sklearn.base import BaseEstimator
 
 from toolkit.artifact.archive import check_archive
 from toolkit.artifact.inside import filled, learned_shape, parts, swapped, usurped
@@ -112,7 +113,8 @@ def _check_part(part: Any, path: Path) -> None:
 def describe(classifier: Any) -> Description:
     """What it is, the image shape that a part of it learned, and whose weights it began with."""
     found = list(parts(classifier))
-    what = " ".join(repr(classifier).split())
+    whole = classifier.__repr__(N_CHAR_MAX=10**6) if isinstance(classifier, BaseEstimator) else repr(classifier)
+    what = " ".join(whole.split())  # whole: what is cut could leave half a path
     begun = set()
     for part in found:
         backbone, weights = _beginning(part)
