@@ -13,17 +13,20 @@ import pytest
 import skops.io
 from made_models import kernel_machine, network, pictures
 from numpy.testing import assert_allclose
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import (
     AdaBoostClassifier,
     BaggingClassifier,
+    ExtraTreesClassifier,
     GradientBoostingClassifier,
     HistGradientBoostingClassifier,
     RandomForestClassifier,
+    VotingClassifier,
 )
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.svm import SVC
+from sklearn.svm import SVC, NuSVC
 from sklearn.tree import DecisionTreeClassifier
 from sklearn.tree._tree import Tree
 
@@ -402,6 +405,12 @@ ROUNDS = {
     "chi2": lambda: composed("pixels", "svm", kernel="chi2"),
     "auto": lambda: composed("pixels", "svm", kernel="auto"),
     "keras": lambda: composed("pixels", "svm", kernel="linear", engine="keras"),
+    "votes of trees": lambda: make_pipeline(
+        PixelFeatures(), VotingClassifier([("naive", GaussianNB()), ("tree", DecisionTreeClassifier())], voting="soft")
+    ),
+    "extra trees": lambda: make_pipeline(PixelFeatures(), ExtraTreesClassifier(3, random_state=0)),
+    "neighbours": lambda: make_pipeline(PixelFeatures(), KNeighborsClassifier()),
+    "isotonic": lambda: make_pipeline(PixelFeatures(), CalibratedClassifierCV(NuSVC(nu=0.3), method="isotonic", cv=2)),
     "stack": lambda: Stacking(
         [("forest", composed("pixels", "forest", trees=3)), ("naive", make_pipeline(PixelFeatures(), GaussianNB()))]
     ),

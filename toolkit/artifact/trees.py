@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
 
 from toolkit.artifact.inside import parts
 from toolkit.errors import InputError
@@ -19,11 +20,12 @@ def check_trees(part: Any, path: Path) -> None:
     """Refuse the trees of a scikit-learn estimator whose nodes point where no node or no feature is."""
     if "tree_" in vars(part):
         _check_tree(part, path)
-    inner = [one for one in parts(getattr(part, "estimators_", ())) if "tree_" in vars(one)]
     if "estimators_features_" in vars(part):
         _check_columns(part, path)
-    elif inner and {int(one.n_features_in_) for one in inner} != {_width(part, path)}:
-        raise InputError(f"Expected trees in {path} over the features of their forest. Received: others.")
+    if isinstance(part, ExtraTreesClassifier | RandomForestClassifier) and "estimators_" in vars(part):
+        widths = {_width(one, path) for one in parts(part.estimators_) if "tree_" in vars(one)}
+        if widths != {_width(part, path)}:
+            raise InputError(f"Expected trees in {path} over the features of their forest. Received: others.")
     if "_predictors" in vars(part):
         _check_boosted(part, path)
 
