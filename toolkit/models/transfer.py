@@ -8,11 +8,11 @@ from typing import Any
 
 from toolkit.errors import InputError, unknown
 from toolkit.models.backbones import BACKBONES, Backbone
+from toolkit.models.options import checked
 from toolkit.models.vit import encoder
 
 MARGIN = 8 / 7  # of a side, cut off rather than shrunk, as ImageNet's 256 pixels are to 224: blur would cost more
 LARGEST_ENLARGEMENT = 16  # times; beyond, one pixel would be more than a patch of the network
-POOLINGS = ("average", "root", "maximum", "token")
 MEAN, DEVIATION = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # of ImageNet's RGB 0..255
 PIXELS = {  # what a family was trained on: value = (pixel - mean) / deviation, channels RGB unless said
     "symmetric": ((127.5,) * 3, (127.5,) * 3),
@@ -22,6 +22,7 @@ PIXELS = {  # what a family was trained on: value = (pixel - mean) / deviation, 
 }
 
 
+@checked()
 def transfer(
     backbone: str,
     image_shape: tuple[int, int, int],
@@ -65,8 +66,6 @@ def transfer(
     from toolkit.models.layers import MeanOfHalves, WithMirror
 
     row = check_backbone(backbone, image_shape, weights, size)
-    if pooling not in (None, *POOLINGS):
-        raise unknown("pooling", str(pooling), POOLINGS)
     native = size is None and weights is None and not row.fixed
     shape = image_shape[:2] if native else (size or _size(row, image_shape),) * 2
     inputs, tensor = _pixels(image_shape, shape, row.pixels)
