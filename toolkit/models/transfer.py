@@ -1,7 +1,9 @@
 """Backbones that others have trained, with a head of ours, in one flat graph. It knows no data."""
 
+import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -93,7 +95,8 @@ def check_backbone(
     if seen < row.smallest:
         raise InputError(
             f"Expected {row.smallest} x {row.smallest} pixels or more for '{backbone}'. Received: {seen} x {seen}. "
-            f"Give size={row.smallest} or more to have images enlarged ({row.size} is what it was published with)."
+            f"Give size={row.smallest} or more (--option size={row.smallest}) to have images enlarged "
+            f"({row.size} is what it was published with)."
         )
     if seen % row.multiple:
         raise InputError(f"Expected a size that is a multiple of {row.multiple} for '{backbone}'. Received: {seen}.")
@@ -184,7 +187,8 @@ def _network(name: str, row: Backbone, inputs: Any, tensor: Any, weights: str | 
     given = "imagenet" if weights == "imagenet" else None
     build = partial(getattr(keras.applications, row.build), include_top=False, input_shape=tensor.shape[1:])
     try:
-        network = build(weights=given, input_tensor=None if row.first else tensor, **row.options)
+        with _piped_quietly():
+            network = build(weights=given, input_tensor=None if row.first else tensor, **row.options)
     except Exception as error:  # keras.utils.get_file raises no narrower one
         if given is None:
             raise
@@ -196,6 +200,21 @@ def _network(name: str, row: Backbone, inputs: Any, tensor: Any, weights: str | 
     return network.call(tensor) if row.first else network.output  # call, not __call__: its layers, not one nested model
 
 
+@contextmanager
+def _piped_quietly() -> Iterator[None]:
+    """Keep Keras' lines on what it fetches out of a standard output that is no terminal."""
+    import keras
+
+    told = keras.config.is_interactive_logging_enabled() and not sys.stdout.isatty()
+    if told:
+        keras.config.disable_interactive_logging()
+    try:
+        yield
+    finally:
+        if told:
+            keras.config.enable_interactive_logging()
+
+
 def _fill(network: Any, name: str, row: Backbone, weights: str | Path) -> None:
     """Fill one of our own graphs from a file, a preset folder of KerasHub, or the preset that the row names."""
     from toolkit.models.hub import preset_weights
@@ -204,7 +223,15 @@ def _fill(network: Any, name: str, row: Backbone, weights: str | Path) -> None:
     if weights != "imagenet" and not Path(weights).is_dir():
         return load_weights(network, Path(weights), name)
     if weights == "imagenet" and not row.preset:
-        raise InputError(f"Expected weights=PATH for '{name}'. Received: 'imagenet', which nobody publishes for Keras.")
+        raise InputError(
+            f"Expected weights=PATH (--weights NAME=PATH) for '{name}'. Received: 'imagenet', which nobody publishes "
+            "for Keras."
+        )
+    if weights != "imagenet" and not Path(weights, "config.json").is_file():
+        raise InputError(
+            f"Expected a weights file or a preset folder of KerasHub for '{name}'. Received: the folder {weights}, "
+            "without config.json."
+        )
     source = row.preset if weights == "imagenet" else str(weights)
     with tempfile.TemporaryDirectory() as folder:
         try:
@@ -218,7 +245,10 @@ def _fill(network: Any, name: str, row: Backbone, weights: str | Path) -> None:
             raise InputError(
                 f"Expected a preset folder of KerasHub for '{name}'. Received: {source}: {reason}"
             ) from error
-        load_weights(network, path, name)
+        try:
+            load_weights(network, path, name)
+        except InputError as error:  # of a file that nobody has seen
+            raise InputError(str(error).replace(str(path), source)) from None
 
 
 def _offline(name: str, error: Exception, what: str) -> InputError:
@@ -226,7 +256,7 @@ def _offline(name: str, error: Exception, what: str) -> InputError:
     reason = " ".join(str(error).split())[:300]
     return InputError(
         f"Expected to fetch the ImageNet weights of '{name}'. Received: {reason}. On a machine with a network, fetch "
-        f"{what}, or give its place as weights=PATH."
+        f"{what}, or give its place as weights=PATH (--weights NAME=PATH)."
     )
 
 
