@@ -94,6 +94,18 @@ def test_a_finished_training_is_not_repeated_and_may_be_judged_later(tmp_path, m
     assert again.evaluations["test"].metrics == late.evaluations["test"].metrics
 
 
+def test_what_a_failed_attempt_was_advised_is_done_in_the_same_folder(tmp_path, monkeypatch):
+    gone = classifier(model="mobilenet_025", options={"weights": str(tmp_path / "gone.h5"), "size": 32})
+    with pytest.raises(InputError, match=r"weights file for 'mobilenet_025'"):
+        fitting.train("net", gone, dataset(), out=tmp_path / "run", tensorboard=True)
+    monkeypatch.setattr("toolkit.training.watch.Watch.on_epoch_begin", lambda *_: [].append(bytearray(1 << 62)))
+    with pytest.raises(InputError, match="try batch_size=8"):
+        fitting.train("net", classifier(), dataset(), out=tmp_path / "run", tensorboard=True)
+    monkeypatch.undo()
+    smaller = type(RECIPE)(**{**vars(RECIPE), "batch_size": 8, "epochs": 1})
+    assert fitting.train("net", classifier(recipe=smaller), dataset(), out=tmp_path / "run").details["history"]
+
+
 def test_a_frozen_backbone_s_features_wait_for_the_next_attempt(tmp_path, monkeypatch):
     import keras
 
