@@ -12,6 +12,7 @@ from sklearn.preprocessing import FunctionTransformer
 
 import toolkit
 from toolkit.contending import settings
+from toolkit.deep_features import BackboneFeatures
 from toolkit.training.checkpoint import Checkpoint
 
 
@@ -93,6 +94,25 @@ def test_an_interrupted_duel_goes_on_where_it_was(tmp_path, digits):
     result = toolkit.compare({"first": first, "second": second}, digits, out=tmp_path / "run", resamples=100)
     assert (first.fits, second.fits) == (1, 2)
     assert set(result.outcomes) == {"first", "second"}
+
+
+def test_weights_that_are_not_there_are_refused_before_anybody_is_fitted(tmp_path, digits):
+    begun = {"weights": str(tmp_path / "gone.h5")}
+    features = make_pipeline(BackboneFeatures("mobilenet_025", begun["weights"]), GaussianNB())
+    for name, other in (("net", toolkit.KerasClassifier("mobilenet_025", options=begun)), ("features", features)):
+        first = Counting()
+        with pytest.raises(toolkit.InputError, match=rf"^Contestant '{name}': Expected a weights file .*gone\.h5"):
+            toolkit.compare({"first": first, name: other}, digits, resamples=100)
+        assert first.fits == 0
+
+
+def test_what_a_contestant_says_of_itself_is_not_laid_on_the_images(digits):
+    class Diverging(Counting):
+        def fit(self, images, labels):
+            raise toolkit.InputError("Expected a finite loss. Received: nan.")
+
+    with pytest.raises(toolkit.InputError, match=r"^Contestant 'net': Expected a finite loss. Received: nan\.$"):
+        toolkit.compare({"net": Diverging()}, digits, resamples=100)
 
 
 def network():

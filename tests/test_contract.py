@@ -26,7 +26,7 @@ COMPOSED = [
     "colour_bagging",
     "colour_adaboost",
 ]
-ONE_EACH = {
+ONE_EACH = {  # the images of each; from scratch, in the small forms of tests/zoo.py
     "vgg11": (16, 16, 1),
     "inception": (16, 16, 3),
     "wide_resnet_16_4": (8, 8, 1),
@@ -35,6 +35,28 @@ ONE_EACH = {
     "capsnet": (17, 18, 1),
     "mobilenet_v2": (32, 32, 1),
 }
+DEEPER = {  # minutes of compiling: every other network, and one backbone of each other family
+    **dict.fromkeys(("vgg16", "resnet18", "resnet34", "googlenet"), (16, 16, 3)),
+    **dict.fromkeys(("resnet32", "resnet56", "resnet20_se", "resnet20_cbam", "wide_resnet_28_10"), (8, 8, 1)),
+    "vit_small": (16, 12, 1),
+    "xception": (71, 71, 3),
+    "vgg19": (32, 32, 3),
+    "resnet50": (32, 32, 1),
+    "resnet50_v2": (32, 32, 3),
+    "inception_v3": (75, 75, 3),
+    "inception_resnet_v2": (75, 75, 1),
+    "mobilenet_025": (32, 32, 3),
+    "mobilenet_v3_small": (32, 32, 3),
+    "densenet121": (32, 32, 3),
+    "nasnet_mobile": (32, 32, 3),
+    "efficientnet_b0": (32, 32, 1),
+    "efficientnet_v2_b0": (32, 32, 3),
+    "convnext_tiny": (32, 32, 3),
+    "vit_base_16": (32, 32, 3),
+    "deit_tiny": (32, 32, 1),
+    "swin_tiny": (32, 32, 3),
+}
+FORMS = {"vit_base_16": {"size": 32}, "deit_tiny": {"size": 32}}  # where images do not say the size
 SHAPES = {"grey": (32, 32, 1), "colour": (40, 36, 3)}  # colour is not square and no multiple of a HOG cell
 
 
@@ -114,13 +136,16 @@ def test_wrong_images_are_refused_with_what_came(fitted, wrong):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ONE_EACH)
+@pytest.mark.parametrize("name", [*ONE_EACH, *(pytest.param(name, marks=pytest.mark.thorough) for name in DEEPER)])
 def test_a_network_of_each_family_keeps_the_contract_in_short(name):
-    shape = ONE_EACH[name]
+    if name.startswith("swin"):
+        pytest.importorskip("keras_hub", reason="needs the extra hub")
+    shape = {**ONE_EACH, **DEEPER}[name]
     images, labels = make_images(shape, rows=12)
     recipe = Recipe(epochs=1, batch_size=6)
     classifier = toolkit.contestant(name, shape, recipe=recipe, verbose=False, weights=None)
-    classifier.options = zoo.QUICK.get(name, ({},))[0]  # fewer blocks: compiling is what takes the time
+    # fewer blocks: compiling is what takes the time
+    classifier.options = FORMS.get(name) or zoo.QUICK.get(name, ({},))[0]
     answer = classifier.fit(images, labels).predict_proba(images)
     assert answer.shape == (12, 3)
     assert_allclose(answer.sum(axis=1), 1, atol=1e-5)  # float32
@@ -183,6 +208,21 @@ def test_every_network_is_a_contestant():
     from toolkit.models import MODELS
 
     assert {name for name, entry in CATALOGUE.items() if entry.side == "deep"} == set(MODELS)
+
+
+def test_every_network_and_every_family_of_backbones_has_its_row():
+    import keras
+
+    from toolkit.models import SMALLEST
+    from toolkit.models.backbones import BACKBONES
+
+    def family(name):
+        build = BACKBONES[name].build
+        return build if build in ("vit", "swin") else getattr(keras.applications, build).__module__
+
+    rows = {*ONE_EACH, *DEEPER}
+    assert set(SMALLEST) - rows <= set(THOROUGH)
+    assert {family(name) for name in rows if name in BACKBONES} >= {family(name) for name in BACKBONES}
 
 
 def test_a_backbone_has_imagenet_s_weights_unless_told_otherwise(tmp_path):

@@ -87,6 +87,25 @@ def test_two_processes_give_the_weights_of_one(tmp_path):
     assert_same(tmp_path / "several0.npz", tmp_path / "one0.npz")
 
 
+@pytest.mark.thorough
+def test_the_command_trains_in_two_processes(tmp_path):
+    pytest.importorskip("jax")
+    several = ["--processes", "2", "--coordinator", f"127.0.0.1:{free_port()}", "--process-id"]
+    told = ["train", "cnn", "digits", "--epochs", "2", "--option", "width=4", "--set", "patience=1"]
+    line = [sys.executable, "-m", "toolkit", *told, "--out", str(tmp_path / "run"), *several]
+    told_environment = {**os.environ, "KERAS_BACKEND": "jax", "PYTHONWARNINGS": "ignore"}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    both = [subprocess.Popen([*line, number], env=told_environment, cwd=ROOT, **pipes) for number in "01"]
+    said = [process.communicate(timeout=400) for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    assert "validation images" in said[0][0]
+    assert said[1][0].splitlines()[-1] == "Process 1 is done; process 0 writes."  # Gloo speaks before
+    left = {path.name for path in (tmp_path / "run").iterdir()}
+    assert {"training.json", "predictions.npz", "history.csv"} <= left
+    assert "checkpoint.npz" not in left
+    assert not list((tmp_path / "run").rglob("*.partial"))
+
+
 def free_port():
     with socket.create_server(("127.0.0.1", 0)) as server:
         return server.getsockname()[1]

@@ -79,8 +79,50 @@ def test_the_same_run_goes_on_and_another_is_refused(tmp_path):
     (out / "x.partial").mkdir()
     runs.open_run(out, {"data": "a", "settings": {"seed": 0, "shape": (8, 8)}})
     assert not (out / "x.partial").exists()
+    runs.write_contestant(out, "HOG", predictions(), {})
     with pytest.raises(InputError, match=r"differs in: settings\."):
         runs.open_run(out, {"data": "a", "settings": {"seed": 1, "shape": (8, 8)}})
+
+
+def test_a_run_that_failed_before_anything_was_finished_is_taken_over(tmp_path):
+    runs.open_run(tmp_path, {"contestants": "a"})
+    for name in ("history.csv", "rates.json", "tensorboard/events.out.1", "net.partial/predictions.npz", "x.partial"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("of the first")
+    (tmp_path / "net").mkdir()
+    for kept in ("features/features-12ab.npz", "tuning/net/search.json"):
+        (tmp_path / kept).parent.mkdir(parents=True)
+        (tmp_path / kept).write_text("of use to both")
+    runs.open_run(tmp_path, {"contestants": "b"})
+    assert {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()} == {
+        "run.json",
+        "features/features-12ab.npz",
+        "tuning/net/search.json",
+    }
+    assert not (tmp_path / "net").exists()
+    runs.open_run(tmp_path, {"contestants": "b"})
+    assert runs.read_json(tmp_path / "run.json") == {"contestants": "b"}
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("checkpoint.npz", "Nothing is finished there: delete .*checkpoint.npz to begin anew, or name another"),
+        ("cnn/checkpoint.npz", "Nothing is finished there: delete .*cnn/checkpoint.npz to begin anew"),
+        ("predictions.npz", "Name another --out, or delete that folder"),
+        ("features/predictions.npz", "Name another --out"),
+        ("notes.txt", "Name another --out"),
+    ],
+)
+def test_a_run_that_holds_work_is_not_taken_over(tmp_path, name, remedy):
+    runs.open_run(tmp_path, {"contestants": "a"})
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    for file in (name, "rates.json"):
+        (tmp_path / file).write_text("work")
+    with pytest.raises(InputError, match=rf"differs in: contestants\. {remedy}"):
+        runs.open_run(tmp_path, {"contestants": "b"})
+    assert (tmp_path / name).read_text() == (tmp_path / "rates.json").read_text() == "work"
+    assert runs.read_json(tmp_path / "run.json") == {"contestants": "a"}
 
 
 def test_a_folder_of_somebody_else_is_left_alone(tmp_path):

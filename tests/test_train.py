@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 
 import numpy as np
 import pytest
@@ -91,6 +92,41 @@ def test_a_finished_training_is_not_repeated_and_may_be_judged_later(tmp_path, m
     monkeypatch.setattr("toolkit.training.KerasClassifier.fit", None)
     again = fitting.train("tiny", classifier(), dataset(), out=tmp_path / "run", test=True)
     assert again.evaluations["test"].metrics == late.evaluations["test"].metrics
+
+
+def test_what_a_failed_attempt_was_advised_is_done_in_the_same_folder(tmp_path, monkeypatch):
+    gone = classifier(model="mobilenet_025", options={"weights": str(tmp_path / "gone.h5"), "size": 32})
+    with pytest.raises(InputError, match=r"weights file for 'mobilenet_025'"):
+        fitting.train("net", gone, dataset(), out=tmp_path / "run", tensorboard=True)
+    monkeypatch.setattr("toolkit.training.watch.Watch.on_epoch_begin", lambda *_: [].append(bytearray(1 << 62)))
+    with pytest.raises(InputError, match="try batch_size=8"):
+        fitting.train("net", classifier(), dataset(), out=tmp_path / "run", tensorboard=True)
+    monkeypatch.undo()
+    smaller = type(RECIPE)(**{**vars(RECIPE), "batch_size": 8, "epochs": 1})
+    assert fitting.train("net", classifier(recipe=smaller), dataset(), out=tmp_path / "run").details["history"]
+
+
+def test_a_frozen_backbone_s_features_wait_for_the_next_attempt(tmp_path, monkeypatch):
+    import keras
+
+    weights = tmp_path / "small.weights.h5"
+    keras.applications.MobileNet(alpha=0.25, weights=None, include_top=False).save_weights(weights)
+    model = partial(classifier, model="mobilenet_025", options={"weights": str(weights), "size": 32})
+
+    def interrupt(writers, history):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("toolkit.fitting._tell", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            fitting.train("net", model(), dataset(), out=tmp_path / "run")
+    assert list((tmp_path / "run" / "features").iterdir())
+    monkeypatch.setattr("toolkit.training.features.Features._passes", None)  # none are made again
+    done = model()
+    result = fitting.train("net", done, dataset(), out=tmp_path / "run")
+    assert done.feature_cache is None
+    assert not (result.folder / "features").exists()
+    assert not (result.folder / "checkpoint.npz").exists()
 
 
 def test_notes_say_what_is_otherwise_than_told(tmp_path):
@@ -180,14 +216,30 @@ def test_a_duel_killed_inside_a_network_goes_on_in_it(tmp_path):
 
 
 def refusals():
-    yield ("train", "hog_smv", "digits"), ("Did you mean 'hog_svm'",)
-    yield ("train", "hog_svm", "digits", "--set", "epochs=3"), ("hog_svm", "no recipe")
-    yield ("train", "cnn", "digits", "--set", "epoch=3"), ("Did you mean 'epochs'",)
-    yield ("train", "cnn", "digits", "--preset", "quik"), ("Did you mean 'quick'",)
-    yield ("train", "cnn", "digits", "--set", "epochs"), ("--set FIELD=VALUE",)
+    """Lines of which none may look at the data, which are not there."""
+    data = "no_such_data"
+    yield ("train", "hog_smv", data), ("Did you mean 'hog_svm'",)
+    yield ("train", "hog_svm", data, "--set", "epochs=3"), ("hog_svm", "no recipe")
+    yield ("train", "cnn", data, "--set", "epoch=3"), ("Did you mean 'epochs'",)
+    yield ("train", "cnn", data, "--set", "optimizer=admw"), ("Did you mean 'adamw'",)
+    yield ("train", "cnn", data, "--preset", "quik"), ("Did you mean 'quick'",)
+    yield ("train", "cnn", data, "--set", "epochs"), ("--set FIELD=VALUE",)
+    yield ("train", "cnn", data, "--option", "widht=8"), ("Did you mean 'width'",)
+    yield ("train", "cnn", data, "--weights", "mobilenet_v2=x.h5"), ("no backbone among the contestants: cnn",)
+    yield ("train", "mobilenet_v2", data, "--weights", "mobilenet_v2=gone.h5"), ("gone.h5", "where nothing is")
+    yield ("train", "hog_svm", data, "--engine", "keras"), ("a network with --engine",)
+    yield ("train", "cnn", data, "--processes", "2"), ("--coordinator HOST:PORT and --process-id",)
+    yield ("train", "cnn", data, "--coordinator", "here:1"), ("--processes with --coordinator",)
+    several = ("--processes", "2", "--coordinator")
+    yield ("train", "cnn", data, *several, "here", "--process-id", "0"), ("--coordinator as HOST:PORT",)
+    yield ("train", "cnn", data, *several, "here:1", "--process-id", "2"), ("0 to one less",)
+    yield ("train", "cnn", data, *several, "here:1", "--process-id", "1"), ("KERAS_BACKEND=jax",)
+    yield ("compare", data, "cnn", "--preset", "thorogh"), ("Did you mean 'thorough'",)
+    yield ("compare", data, "mobilenet_v2", "--weights", "mobilenet_v2=gone.h5"), ("gone.h5", "where nothing is")
+    yield ("compare", data, "cnn", "--option", "cnn.width=0"), ("from 1 to 4096",)
 
 
-def test_a_mistake_is_one_line(tmp_path, capsys, monkeypatch):
+def test_a_mistake_is_one_line_before_the_data_are_loaded(tmp_path, capsys, monkeypatch):
     from toolkit.cli import main
 
     for arguments, words in refusals():

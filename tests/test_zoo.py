@@ -19,6 +19,7 @@ from toolkit.models import MODELS, SMALLEST, check_image_shape, feature_extracto
 from toolkit.models.blocks import Style
 from toolkit.models.capsule import capsnet, margin_loss
 from toolkit.models.layers import squash
+from toolkit.models.options import check_options, taken
 from toolkit.models.vit import patch_size
 
 DATA = Path(os.environ.get("TOUCHSTONE_TEST_DATA", "nowhere"))
@@ -147,6 +148,73 @@ def test_style_is_a_matter_of_options(normalisation, activation, initialiser):
 def test_an_unknown_style_is_refused_with_the_nearest(wrong, nearest):
     with pytest.raises(InputError, match=f"Did you mean '{nearest}'"):
         Style(**wrong)
+
+
+@pytest.mark.parametrize("normalisation", ["group", "none"])
+@pytest.mark.parametrize("name", ["cnn", "vgg11"])
+def test_the_plain_networks_have_the_same_style(name, normalisation):
+    model = MODELS[name]((16, 16, 1), 3, normalisation=normalisation, activation="silu", initialiser="glorot")
+    kinds = {type(layer).__name__ for layer in model.layers}
+    assert "BatchNormalization" not in kinds
+    assert ("GroupNormalization" in kinds) == (normalisation == "group")
+    convolutions = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
+    assert all(layer.use_bias == (normalisation == "none") for layer in convolutions)
+    assert all(isinstance(layer.kernel_initializer, keras.initializers.GlorotUniform) for layer in convolutions)
+    assert "silu" in {layer.activation.__name__ for layer in model.layers if hasattr(layer, "activation")}
+
+
+@pytest.mark.parametrize("attention", ["se", "cbam"])
+@pytest.mark.parametrize("name", ["cnn", "vgg11", "resnet20", "wide_resnet_16_4"])
+def test_attention_is_an_option_of_the_convolutional_networks(name, attention):
+    plain, attentive = (MODELS[name]((16, 16, 1), 3, **told) for told in ({}, {"attention": attention}))
+    named = [layer.name for layer in attentive.layers if layer.name.endswith("attention_out")]
+    assert len(named) >= 1
+    assert [layer.name for layer in attentive.layers if layer.name.endswith("_places")] or attention == "se"
+    assert attentive.count_params() > plain.count_params()
+    assert outputs(attentive, make_images((16, 16, 1), rows=2)[0]).shape == (2, 3)
+
+
+def test_attention_by_option_is_the_network_of_that_name():
+    by_option, by_name = MODELS["resnet20"]((16, 16, 1), 3, attention="se"), MODELS["resnet20_se"]((16, 16, 1), 3)
+    assert [layer.name for layer in by_option.layers if "stage" in layer.name] == [
+        layer.name for layer in by_name.layers if "stage" in layer.name
+    ]
+
+
+def test_a_transformer_s_activation_is_an_option():
+    model = MODELS["vit_tiny"]((16, 16, 1), 3, blocks=1, activation="relu")
+    assert model.get_layer("block1_dense1").activation.__name__ == "relu"
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong", "says"),
+    [
+        ("cnn", {"activation": "rellu"}, "Unknown activation 'rellu'. Did you mean 'relu'"),
+        ("cnn", {"width": 0}, "width as a whole number from 1 to 4096. Received: 0"),
+        ("cnn", {"width": 16.0}, "width as a whole number"),
+        ("cnn", {"attention": "sse"}, "Did you mean 'se'"),
+        ("resnet20", {"width": -1}, "width as a whole number from 1 to 4096. Received: -1"),
+        ("resnet20", {"blocks": True}, "blocks as a whole number"),
+        ("resnet20", {"widht": 8}, "that 'resnet20' takes .*widht=8, which it does not; did you mean 'width'"),
+        ("resnet20", {"form": 8}, "form=8, which it does not"),
+        ("vit_tiny", {"dropout": 1}, "dropout as a number from 0 to 0.99"),
+        ("capsnet", {"capsules": 0}, "capsules as a whole number"),
+        ("mobilenet_v2", {"hidden": -1}, "hidden as a whole number from 0"),
+        ("mobilenet_v2", {"dropout": 2}, "dropout as a number from 0 to 0.99. Received: 2"),
+        ("mobilenet_v2", {"mirror": 1}, "mirror as true or false. Received: 1"),
+        ("mobilenet_v2", {"poolin": "root"}, "'mobilenet_v2' takes .*did you mean 'pooling'"),
+        ("vgg16", {"hidden": 8}, "that 'vgg16' takes .*hidden=8, which it does not"),
+    ],
+)
+def test_options_that_cannot_be_are_refused_before_anything_is_built(name, wrong, says):
+    with pytest.raises(InputError, match=says) as caught:
+        MODELS[name]((32, 32, 3), 2, **wrong)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_default_may_be_told(name):
+    check_options(name, MODELS[name], taken(MODELS[name]))
 
 
 def test_stochastic_depth_drops_whole_residuals_of_some_images_in_training_only():

@@ -50,20 +50,21 @@ def contestant(
     recipe: "Recipe | None" = None,
     verbose: bool = True,
     weights: Weights = "imagenet",
+    options: Mapping[str, Any] | None = None,
 ) -> Classifier:
     """Build the contestant `name` for images of (H, W, C); refuse an unknown name and images that are too small for it.
 
     `recipe` and `verbose` (a progress bar) reach the deep side only; `weights` the backbones: "imagenet" (fetched when
-    it is fitted), a path, or None for a training from scratch.
+    it is fitted), a path, or None for a training from scratch; `options` the networks: {"mirror": True}, {"width": 16}.
     """
     check_names([name])
     if CATALOGUE[name].side == "deep":
         from toolkit.models import check_image_shape
         from toolkit.training import KerasClassifier, Recipe
 
-        options = network_options(name, weights)
-        check_image_shape(name, image_shape, options)
-        return KerasClassifier(name, recipe or Recipe(), seed=seed, verbose=verbose, options=options)
+        told = {**(options or {}), **network_options(name, weights)}
+        check_image_shape(name, image_shape, told)
+        return KerasClassifier(name, recipe or Recipe(), seed=seed, verbose=verbose, options=told)
     import baselines
 
     if CATALOGUE[name].side == "both":
@@ -134,14 +135,18 @@ def weights_of(texts: Iterable[str], names: Iterable[str]) -> dict[str, Weights]
         InputError: another form, and a name that is not among them or is no backbone.
     """
     found: dict[str, Weights] = {}
+    names = list(names)
     backbones = [name for name in names if name in CATALOGUE and CATALOGUE[name].backbone]
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals or not value:
             raise InputError(f"Expected --weights as NAME=PATH, NAME=imagenet or NAME=none. Received: '{text}'.")
+        if not backbones:
+            raise InputError(f"Expected no --weights, with no backbone among the contestants: {', '.join(names)}.")
         if name not in backbones:
             raise unknown("backbone among the contestants", name, backbones)
         found[name] = None if value == "none" else value
+        network_options(name, found[name])  # refuses a path where nothing is
     return found
 
 
@@ -153,20 +158,22 @@ def space(
     recipe: "Recipe | None" = None,
     verbose: bool = False,
     weights: Weights = "imagenet",
+    options: Mapping[str, Any] | None = None,
 ) -> Callable[[Any], Classifier]:
     """The search space of the contestant `name`: a function of KerasTuner's hp that builds it.
 
-    A fresh hp gives the contestant as `contestant` builds it. `module:function` names a space of your own.
+    A fresh hp gives the contestant as `contestant` builds it; what `options` tell stays as told. `module:function`
+    names a space of your own.
     """
     if ":" in name:
         return spaces.named(name)
-    contestant(name, image_shape, seed=seed, recipe=recipe, weights=weights)  # refuses names and images early
+    contestant(name, image_shape, recipe=recipe, weights=weights, options=options)  # refuses names and images early
     if CATALOGUE[name].head:
         told = {"seed": seed, "recipe": recipe, "weights": weights}
         return partial(_headed, name=name, image_shape=image_shape, told=told)
     if CATALOGUE[name].side == "classical":
         return partial(_pipeline, name=name, image_shape=image_shape, seed=seed)
-    begun = network_options(name, weights)
+    begun = {**(options or {}), **network_options(name, weights)}
     return partial(_network, name=name, seed=seed, recipe=recipe, verbose=verbose, begun=begun)
 
 
@@ -213,22 +220,28 @@ def contestants(
     recipe: "Recipe | None" = None,
     values: Mapping[str, Mapping[str, Any]] | None = None,
     weights: Mapping[str, Weights] | None = None,
+    options: Mapping[str, Mapping[str, Any]] | None = None,
+    engine: str | None = None,
 ) -> dict[str, Classifier]:
     """Every contestant by its name; those that `values` names with these values of their space, as `tune` found them,
-    and with the weights that `weights` names ("imagenet" for a backbone that it does not).
+    with the weights that `weights` names ("imagenet" for a backbone that it does not) and the `options` of networks.
+    `engine` is that of every `KerasClassifier` among them; None: their own.
 
     Raises:
         InputError: as `contestant`, and for values that the space does not know or does not allow.
     """
     from toolkit.tuning.declared import declared, narrowed
 
-    found = {}
+    found: dict[str, Any] = {}
     for name in names:
-        chosen, begun = (values or {}).get(name), (weights or {}).get(name, "imagenet")
+        chosen = (values or {}).get(name)
+        told: dict[str, Any] = {"seed": seed, "recipe": recipe, "options": (options or {}).get(name)}
+        told["weights"] = (weights or {}).get(name, "imagenet")
         if chosen is None and ":" not in name:
-            found[name] = contestant(name, image_shape, seed=seed, recipe=recipe, weights=begun)
-            continue
-        function = space(name, image_shape, seed=seed, recipe=recipe, verbose=True, weights=begun)
-        parameters = narrowed(declared(function), chosen or {}, {})
-        found[name] = function(parameters)
+            found[name] = contestant(name, image_shape, **told)
+        else:
+            function = space(name, image_shape, verbose=True, **told)
+            found[name] = function(narrowed(declared(function), chosen or {}, {}))
+        if engine is not None and hasattr(found[name], "engine"):
+            found[name].engine = engine
     return found

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from toolkit import runs
 from toolkit.artifact import save
 from toolkit.classifier import Classifier
-from toolkit.contending import Contended, contend, plain, settings
+from toolkit.contending import Contended, check_weights, contend, plain, settings
 from toolkit.data import Dataset
 from toolkit.errors import InputError
 from toolkit.evaluation import Design, cochran_q, compare_pairs, details, evaluate, grouped, groups
@@ -19,7 +19,6 @@ from toolkit.progress import Advance, bar
 
 Task = Callable[[Dataset], Contended]
 Elsewhere = Callable[[Mapping[str, Task], Dataset], Iterator[tuple[str, Contended]]]  # results as they come
-CHECKPOINT = "checkpoint.npz"  # in a contestant's folder while its network trains
 
 
 def compare(
@@ -65,8 +64,10 @@ def compare(
 
     stored = {name: runs.read_contestant(folder, folders[name]) if folder is not None else None for name in contestants}
     finished = {name: known for name, known in stored.items() if known is not None}
-    kept = {name: folder / folders[name] / CHECKPOINT for name in contestants} if folder and not elsewhere else {}
+    kept = {name: folder / folders[name] / runs.CHECKPOINT for name in contestants} if folder and not elsewhere else {}
     waiting = {name: one for name, one in contestants.items() if name not in finished}
+    if len(waiting) > 1 and not elsewhere:  # one alone says so itself; elsewhere may have what is not here
+        check_weights(waiting, dataset.image_shape)
     tasks = {name: partial(contend, name, one, checkpoint=kept.get(name)) for name, one in waiting.items()}
     with bar("Duel", total=len(contestants), show=show_progress) as advance:
         advance(len(finished))

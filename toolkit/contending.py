@@ -19,18 +19,16 @@ Contended = tuple[Classifier, runs.Predictions, dict[str, Any]]  # fitted, its a
 
 
 def contend(name: str, classifier: Classifier, dataset: Dataset, checkpoint: Path | None = None) -> Contended:
-    """Fit one contestant and let it answer for the test rows; a refusal (ValueError) names the contestant.
+    """Fit one contestant and let it answer for the test rows; what it refuses (ValueError) bears its name.
 
     A network writes `checkpoint` after each epoch, and goes on from it where it is there.
     """
     learn, test = dataset.fitting, dataset.test
-    try:
+    with _named(name):
         with checkpointed(classifier, checkpoint):
             _, fit_seconds = cost.timed(lambda: classifier.fit(learn.images, learn.labels))
         classifier.predict_proba(test.images[:64])  # warm-up: compilation is not the price of an image
         answer, predict_seconds = cost.timed(lambda: classifier.predict_proba(test.images))
-    except ValueError as error:
-        raise InputError(f"Contestant '{name}' refuses these images: {error}") from error
     predictions = predictions_of(name, classifier, np.asarray(answer), test, dataset)
     costs = {
         "fit_seconds": fit_seconds + earlier_seconds(classifier),
@@ -40,6 +38,31 @@ def contend(name: str, classifier: Classifier, dataset: Dataset, checkpoint: Pat
         **learning_of(classifier),
     }
     return classifier, predictions, costs
+
+
+def check_weights(contestants: Mapping[str, Any], image_shape: tuple[int, int, int]) -> None:
+    """Let those that begin with weights of others read them once: seconds now, or one fails after the others' hours.
+
+    Raises:
+        InputError: weights that are missing, damaged or of another network, with the contestant's name.
+    """
+    for name, classifier in contestants.items():
+        inside = classifier.get_params().values() if hasattr(classifier, "get_params") else ()
+        for part in (classifier, *inside):  # a pipeline's features too
+            if hasattr(part, "check_weights"):
+                with _named(name):
+                    part.check_weights(image_shape)
+
+
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    """Put a contestant's name before what it refuses; baselines, which know no InputError, refuse images alone."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"Contestant '{name}': {error}") from error
+    except ValueError as error:
+        raise InputError(f"Contestant '{name}' refuses these images: {error}") from error
 
 
 @contextmanager

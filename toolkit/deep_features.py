@@ -63,6 +63,13 @@ class BackboneFeatures(TransformerMixin, BaseEstimator):
         self.image_shape_, self.weights_, self.outputs_, self._network = image_shape, weights, outputs, None
         return self
 
+    def check_weights(self, image_shape: tuple[int, int, int]) -> None:
+        """Read the weights that `fit` would begin with on images of (H, W, C), and refuse them as it would."""
+        from toolkit.models import transfer
+
+        if self.weights is not None:
+            transfer(self.backbone, image_shape, 2, **self._options())
+
     def transform(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """uint8 (N, H, W, C) of the shape seen in `fit` -> float32 (N, D)."""
         check_is_fitted(self, "weights_")

@@ -1,10 +1,12 @@
 """One contestant, fitted in a folder of its own: how it learned, and what it is worth on validation rows.
 
 RUN/run.json is what makes a run this run and no other; RUN/checkpoint.npz, history.csv and tensorboard/ grow with the
-epochs; RUN/training.json is there when the fit is finished, and with it predictions.npz, diagnosis.json and model/.
+epochs, and a frozen backbone's features wait in RUN/features; RUN/training.json is there when the fit is finished, and
+with it predictions.npz, diagnosis.json and model/. Then checkpoint and features are gone.
 """
 
 import dataclasses
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from toolkit import cost, runs
+from toolkit.artifact import load_model, save
 from toolkit.classifier import Classifier
 from toolkit.contending import earlier_seconds, learning_of, plain, predictions_of, settings
 from toolkit.data import Dataset
@@ -71,22 +74,35 @@ def train(
     if first or (folder / "run.json").exists():
         runs.open_run(folder, identity)
     finished = folder / "training.json"
-    if not finished.exists() or not all((folder / FILES[part]).exists() for part in parts):
+    missing = [part for part in parts if not (finished.exists() and (folder / FILES[part]).exists())]
+    if missing and finished.exists() and (folder / "model").is_dir():
+        if first:
+            _judge(name, load_model(folder / "model"), dataset, folder, missing)
+    elif missing:
         details = {"schema": SCHEMA, "name": name, "settings": identity["contestants"][name], "command": command}
         details |= _fit(name, classifier, dataset, folder, tensorboard=tensorboard and first, find_rate=find_rate)
         if not first:
             return Fitted(name, folder, details, {})
-        for part in parts:
-            split = getattr(dataset, part)
-            answer = np.asarray(classifier.predict_proba(split.images))
-            runs.write_predictions(folder / FILES[part], predictions_of(name, classifier, answer, split, dataset))
-        details["notes"] += _keep_model(classifier, dataset, folder / "model")
+        _judge(name, classifier, dataset, folder, missing)
+        unsaved = _keep_model(classifier, dataset, folder / "model")
+        details["notes"] += unsaved
         if "diagnosis" in details:
             runs.write_json(folder / "diagnosis.json", details["diagnosis"])
         runs.write_json(finished, details)
+        shutil.rmtree(folder / "features", ignore_errors=True)
+        if not unsaved:  # else it spares a second training where the test rows are judged later
+            (folder / runs.CHECKPOINT).unlink(missing_ok=True)
     stored = {part: runs.read_predictions(folder / FILES[part]) for part in parts}
     judged = {part: evaluate(one.labels, one.probabilities, one.class_names) for part, one in stored.items()}
     return Fitted(name, folder, runs.read_json(finished), judged)
+
+
+def _judge(name: str, classifier: Classifier, dataset: Dataset, folder: Path, parts: list[str]) -> None:
+    """Write down what the fitted classifier answers for these parts of the data."""
+    for part in parts:
+        split = getattr(dataset, part)
+        answer = np.asarray(classifier.predict_proba(split.images))
+        runs.write_predictions(folder / FILES[part], predictions_of(name, classifier, answer, split, dataset))
 
 
 def _fit(
@@ -94,6 +110,7 @@ def _fit(
 ) -> dict[str, Any]:
     """Fit in place, writing beside what can be written on the way; what there is to tell about it as plain values."""
     rows, ends = dataset.train, []
+    keeps_features = getattr(classifier, "feature_cache", folder) is None
     if hasattr(classifier, "checkpoint"):
         if find_rate:
             classifier.recipe = _with_rate(classifier, dataset, folder)
@@ -104,8 +121,10 @@ def _fit(
             events = TensorBoard(folder / "tensorboard")
             writers.append(events)
             ends.append(events.close)
-        classifier.checkpoint = folder / "checkpoint.npz"
+        classifier.checkpoint = folder / runs.CHECKPOINT
         classifier.each_epoch = partial(_tell, writers)
+    if keeps_features:
+        classifier.feature_cache = folder / "features"
     try:
         _, seconds = cost.timed(lambda: classifier.fit(rows.images, rows.labels))
     except InputError:
@@ -117,6 +136,8 @@ def _fit(
             end()
         if hasattr(classifier, "checkpoint"):
             classifier.checkpoint = classifier.each_epoch = None  # of this run, not of what was fitted
+        if keeps_features:
+            classifier.feature_cache = None
     seconds += earlier_seconds(classifier)
     details = {"fit_seconds": seconds, "notes": notes(classifier, dataset), **learning_of(classifier)}
     if hasattr(classifier, "recipe_"):
@@ -128,8 +149,6 @@ def _fit(
 
 def _keep_model(classifier: Classifier, dataset: Dataset, folder: Path) -> list[str]:
     """Write the fitted classifier, or say in a line why that cannot be."""
-    from toolkit.artifact import save
-
     names, manifest, shape = dataset.class_names, dataset.manifest, dataset.image_shape
     try:
         save(classifier, folder, class_names=names, manifest=manifest, image_shape=shape)

@@ -12,6 +12,7 @@ import uuid
 import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,9 @@ from numpy.typing import NDArray
 from toolkit.errors import InputError
 
 TUNING = "tuning"  # the folder of a run's searches, which come before the run itself
+CHECKPOINT = "checkpoint.npz"  # of a network, after each epoch of its training
+FEATURES = "features/features-*.npz"  # named by all that they depend on, so of use to another run too
+LEFTOVERS = ("rates.json", "history.csv", "tensorboard/events.*", "*.partial", "*.partial/*")  # of one that failed
 
 
 @dataclass(frozen=True)
@@ -122,12 +126,32 @@ def open_run(out: Path, identity: dict[str, Any]) -> None:
     wanted = json.loads(json.dumps(identity))  # as it would read back: tuples are lists
     if before != wanted:
         keys = sorted(key for key in {*before, *wanted} if before.get(key) != wanted.get(key))
-        raise InputError(
-            f"Expected {out} to be a run of the same data, contestants and settings. It differs in: {', '.join(keys)}. "
-            "Name another --out, or delete that folder."
-        )
+        _take_over(out, f"It differs in: {', '.join(keys)}.")
+        write_json(marker, identity)
     for partial in out.glob("*.partial"):  # what a killed run left half-written
         shutil.rmtree(partial) if partial.is_dir() else partial.unlink()
+
+
+def _take_over(out: Path, differs: str) -> None:
+    """Clear away what another run left that failed before anything was finished; refuse if it left more than that."""
+    found = [path for path in sorted(out.rglob("*"), reverse=True) if path.relative_to(out).parts[0] != TUNING]
+    inside = {path: path.relative_to(out).as_posix() for path in found}
+    kept = ("run.json", FEATURES)
+    work = [path for path in found if path.is_file() and not _matches(inside[path], (*kept, *LEFTOVERS))]
+    if work:
+        remedy = "Name another --out, or delete that folder."
+        if all(path.name == CHECKPOINT for path in work):
+            remedy = f"Nothing is finished there: delete {', '.join(map(str, work))} to begin anew, or name another."
+        raise InputError(f"Expected {out} to be a run of the same data, contestants and settings. {differs} {remedy}")
+    for path in found:  # files before their folders
+        if path.is_dir() and not any(path.iterdir()):
+            path.rmdir()
+        elif path.is_file() and not _matches(inside[path], kept):
+            path.unlink(missing_ok=True)
+
+
+def _matches(name: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatch(name, pattern) for pattern in patterns)
 
 
 def write_predictions(path: Path, predictions: Predictions) -> None:

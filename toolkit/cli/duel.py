@@ -14,9 +14,11 @@ from toolkit.cli.options import (
     Cache,
     Confidence,
     Data,
+    Engine,
     Epochs,
     ImageSize,
     Names,
+    Options,
     Preset,
     Ray,
     Resamples,
@@ -83,6 +85,8 @@ def compare(
     preset: Preset = "standard",
     epochs: Epochs = None,
     weights: Weights = None,
+    options: Options = None,
+    engine: Engine = None,
     tune: Annotated[
         int | None, typer.Option(help="First search each contestant's settings for so many trials.")
     ] = None,
@@ -109,6 +113,7 @@ def compare(
 ) -> None:
     """The duel: fit every contestant on the same rows, judge all of them on the same test rows."""
     from toolkit.catalogue import DEFAULTS, check_names, weights_of
+    from toolkit.cli.given import check_engine, options_of
     from toolkit.models.backbones import BACKBONES
     from toolkit.tuning import Budget
     from toolkit.tuning.together import chosen_before
@@ -117,6 +122,8 @@ def compare(
     chosen = tuple(names or (() if ladder else DEFAULTS))
     check_names(chosen)
     begun = weights_of(weights or [], (*chosen, *(BACKBONES if ladder else ())))
+    built_in = options_of(options or [], chosen, begun)
+    check_engine(engine, chosen)
     recipe = recipe_of(preset, epochs)
     values, tuning = chosen_before(found or [], chosen)
     budget = None if tune is None and tune_seconds is None else Budget(tune, tune_seconds)
@@ -142,12 +149,16 @@ def compare(
         begun = {**begun, **climbed.weights}
     folder = out or Path("runs") / (Path(data).resolve().stem if Path(data).exists() else data.replace(":", "_"))
     if budget:
-        values, tuning = _tuned(chosen, dataset, folder, recipe, begun, budget, _pools(ray, workers, chosen), seed)
+        asked = {name: {"weights": begun.get(name, "imagenet"), "options": built_in.get(name)} for name in chosen}
+        values, tuning = _tuned(chosen, dataset, folder, recipe, asked, budget, _pools(ray, workers, chosen), seed)
     told: dict[str, Any] = {"confidence": confidence, "resamples": resamples, "tuning": tuning, "elsewhere": elsewhere}
     told["command"] = shlex.join(["touchstone", *sys.argv[1:]])
 
     def fighters(seed: int, dataset: Any) -> Any:
-        alone = contestants(chosen, dataset.image_shape, seed=seed, recipe=recipe, values=values, weights=begun)
+        alone = contestants(
+            chosen, dataset.image_shape, seed=seed, recipe=recipe, values=values, weights=begun, options=built_in,
+            engine=engine,
+        )  # fmt: skip
         return {**alone, **(of_all(alone, seed) if ensemble else {})}
 
     def duel(seed: int, dataset: Any, folder: Path, fighting: Any) -> Any:
@@ -201,7 +212,7 @@ def _tuned(
     dataset: Any,
     folder: Path,
     recipe: Any,
-    begun: Any,
+    asked: Any,
     budget: Any,
     workers: Any,
     seed: int,
@@ -214,9 +225,8 @@ def _tuned(
     from toolkit.tuning.together import account
 
     shape, recipe = dataset.image_shape, shorter(recipe, len(dataset.train))
-    spaces = {
-        name: space(name, shape, seed=seed, recipe=recipe, weights=begun.get(name, "imagenet")) for name in chosen
-    }
+    spaces = {name: space(name, shape, seed=seed, recipe=recipe, **asked[name]) for name in chosen}
+    fixed = {name: dict(told["options"]) for name, told in asked.items() if told["options"]}
     with bar("Tuning", None) as advance:
         searches = tune_all(
             spaces,
@@ -224,7 +234,7 @@ def _tuned(
             out=folder,
             trials=budget.trials,
             seconds=budget.seconds,
-            settings=Settings(seed=seed, about={"recipe": json.loads(recipe.to_json())}),
+            settings=Settings(seed=seed, about={"recipe": json.loads(recipe.to_json()), **fixed}),
             workers=workers,
             watch=lambda name, book: advance(0, note=f"{name}, trial {len(book)}"),
         )

@@ -21,6 +21,15 @@ def address_of(coordinator: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
+def check_meeting(coordinator: str, count: int, number: int) -> tuple[str, int]:
+    """The address (HOST, PORT); refuses one that is none, and numbers of processes that cannot be."""
+    if count < 2 or not 0 <= number < count:
+        raise InputError(
+            f"Expected --processes of 2 or more, and --process-id from 0 to one less. Received: {count} and {number}."
+        )
+    return address_of(coordinator)
+
+
 def meet(coordinator: str, count: int, number: int, purpose: str, seconds: float = SECONDS) -> None:
     """Return when all `count` processes have met at process 0's address, with the same `purpose`.
 
@@ -30,11 +39,7 @@ def meet(coordinator: str, count: int, number: int, purpose: str, seconds: float
         InputError: numbers that cannot be, an address that does not answer in time, a process that does not come or
             is about to do something else.
     """
-    if count < 2 or not 0 <= number < count:
-        raise InputError(
-            f"Expected --processes of 2 or more, and --process-id from 0 to one less. Received: {count} and {number}."
-        )
-    address = address_of(coordinator)
+    address = check_meeting(coordinator, count, number)
     if number == 0:
         _host(address, count, purpose, seconds)
     else:

@@ -24,6 +24,13 @@ Weights = Annotated[
     list[str] | None,
     typer.Option(metavar="NAME=PATH", help="Weights that a backbone begins with; none: from scratch. [imagenet]"),
 ]
+Options = Annotated[
+    list[str] | None,
+    typer.Option("--option", metavar="[NAME.]FIELD=VALUE", help="mirror=true: of networks that have it, or of NAME."),
+]
+Engine = Annotated[
+    str | None, typer.Option(help="What runs frozen backbones and predicts: keras, or openvino (Intel CPUs). [keras]")
+]
 Resamples = Annotated[int, typer.Option(help="Bootstrap resamples behind the intervals.", min=100)]
 Names = Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Contestants; see `touchstone list`.")]
 Validation = Annotated[float, typer.Option(help="Share of rows for validation, where there is no such part.")]

@@ -10,8 +10,10 @@ import typer
 from toolkit.cli.options import (
     Cache,
     Data,
+    Engine,
     Epochs,
     ImageSize,
+    Options,
     Preset,
     Seed,
     SkipBad,
@@ -48,6 +50,8 @@ def train(
         Path | None, typer.Option("--from", help="A folder of `touchstone tune`: take its best settings.")
     ] = None,
     weights: Weights = None,
+    options: Options = None,
+    engine: Engine = None,
     image_size: ImageSize = None,
     seed: Seed = 0,
     validation: Validation = 0.1,
@@ -66,32 +70,38 @@ def train(
 ) -> None:
     """Train one contestant on the training rows; the same command goes on after an interruption, whatever it was."""
     from toolkit.catalogue import CATALOGUE, check_names, weights_of
+    from toolkit.cli.given import check_engine, fields_of, options_of
+    from toolkit.training.recipe import Recipe
     from toolkit.tuning.together import chosen_before
 
     own_modules()
     check_names([name])
     begun = weights_of(weights or [], [name])
+    built_in = options_of(options or [], [name], begun)
     values, _ = chosen_before([found] if found else [], [name])
-    told = _fields(fields or [], epochs)
+    told = fields_of(fields or [], epochs)
+    recipe = Recipe.preset(preset, **told)
     if (told or find_rate) and name in CATALOGUE and CATALOGUE[name].side == "classical":
         raise InputError(
             f"Expected a network with --set, --epochs or --find-rate. Received '{name}', which has no recipe."
         )
+    check_engine(engine, [name])
+    _check_processes(processes, coordinator, process_id)
     from toolkit.data import load
 
     handling: dict[str, Any] = {"validation": validation, "test": test_share, "skip_bad": skip_bad, "cache": cache}
     dataset = load(data, image_size, seed=seed, **handling)
     wake_keras()
     if processes is not None:
-        _join(
-            processes, coordinator, process_id, (name, dataset.manifest.sha256, preset, told, values, str(begun), seed)
-        )
+        purpose = (name, dataset.manifest.sha256, preset, told, values, str(begun), built_in, seed)
+        _join(processes, coordinator or "", process_id or 0, purpose)
     from toolkit.catalogue import contestants
     from toolkit.fitting import train as fit
-    from toolkit.training import Recipe
 
-    recipe = Recipe.preset(preset, **told)
-    made = contestants((name,), dataset.image_shape, seed=seed, recipe=recipe, values=values, weights=begun)
+    made = contestants(
+        (name,), dataset.image_shape, seed=seed, recipe=recipe, values=values, weights=begun, options=built_in,
+        engine=engine,
+    )  # fmt: skip
     result = fit(
         name, made[name], dataset, out=out or Path("runs") / f"train_{name.replace(':', '.')}", test=judge_test,
         tensorboard=tensorboard, find_rate=find_rate, command=shlex.join(["touchstone", *sys.argv[1:]]),
@@ -102,34 +112,32 @@ def train(
         _show(result, dataset)
 
 
-def _join(count: int, coordinator: str | None, number: int | None, purpose: Any) -> None:
+def _check_processes(count: int | None, coordinator: str | None, number: int | None) -> None:
+    """Refuse options of several processes that do not go together, and a backend that has none."""
+    if count is None:
+        if coordinator is not None or number is not None:
+            raise InputError("Expected --processes with --coordinator and --process-id. Received them without.")
+        return
+    from toolkit.cli.meeting import check_meeting
+
+    if coordinator is None or number is None:
+        raise InputError("Expected --coordinator HOST:PORT and --process-id with --processes. Received one without.")
+    check_meeting(coordinator, count, number)
+    wake_keras()
+    from toolkit.training.devices import check_backend
+
+    check_backend()
+
+
+def _join(count: int, coordinator: str, number: int, purpose: Any) -> None:
     """Meet the other processes, and become one of them."""
     import hashlib
 
     from toolkit.cli.meeting import meet
-    from toolkit.training.devices import check_backend, join
+    from toolkit.training.devices import join
 
-    if coordinator is None or number is None:
-        raise InputError("Expected --coordinator HOST:PORT and --process-id with --processes. Received one without.")
-    check_backend()
     meet(coordinator, count, number, hashlib.sha256(repr(purpose).encode()).hexdigest())
     join(coordinator, count, number)
-
-
-def _fields(texts: list[str], epochs: int | None) -> dict[str, Any]:
-    """["batch_size=32"] -> {"batch_size": 32}, with the epochs where they are told; values as JSON, else as text."""
-    import json
-
-    told: dict[str, Any] = {} if epochs is None else {"epochs": epochs}
-    for text in texts:
-        field, equals, value = text.partition("=")
-        if not (field and equals and value):
-            raise InputError(f"Expected --set FIELD=VALUE. Received: {text!r}.")
-        try:
-            told[field] = json.loads(value)
-        except json.JSONDecodeError:
-            told[field] = value
-    return told
 
 
 def _show(result: Any, dataset: Any) -> None:

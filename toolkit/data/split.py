@@ -88,7 +88,8 @@ def _check_counts(counts: NDArray[np.int64], class_names: tuple[str, ...], parts
     for name, count in zip(class_names, counts.tolist(), strict=True):
         if count < parts:
             raise InputError(
-                f"Expected at least {parts} {what}, one for each split to fill. Received: {count} of '{name}'."
+                f"Expected at least {parts} {what}, one for each split to fill. Received: {count} of '{name}'. "
+                "Add some, or leave that class out."
             )
 
 

@@ -95,5 +95,5 @@ def check_image_shape(name: str, image_shape: tuple[int, ...], options: Mapping[
         smallest = SMALLEST[name]
         raise InputError(
             f"Expected images of {smallest} x {smallest} pixels or more for '{name}'. Received: {height} x {width}. "
-            f"Load them with image_size={smallest} or more."
+            f"Load them with image_size={smallest} or more (--image-size {smallest})."
         )

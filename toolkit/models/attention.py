@@ -40,7 +40,7 @@ def cbam(tensor: Any, *, style: Style, ratio: int = 16, size: int = 7, name: str
     return layers.Multiply(name=f"{name}_out")([tensor, places])
 
 
-ATTENTION = {"squeeze_excitation": squeeze_excitation, "cbam": cbam}
+ATTENTION = {"se": squeeze_excitation, "cbam": cbam}
 
 
 def _middle(channels: int, ratio: int, style: Style, name: str) -> Any:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+POOLINGS = ("average", "root", "maximum", "token")
+
 
 @dataclass(frozen=True)
 class Backbone:

@@ -74,12 +74,15 @@ def convolution(
     return layers.Activation(style.activation, name=named("out"))(tensor) if activate else tensor
 
 
-def normalise(tensor: Any, style: Style, name: str | None = None) -> Any:
-    """Batch (Ioffe & Szegedy 2015), group (Wu & He 2018, at most 32), layer (Ba et al. 2016) or no normalisation."""
+def normalise(tensor: Any, style: Style, name: str | None = None, epsilon: float = 1e-5) -> Any:
+    """Batch (Ioffe & Szegedy 2015), group (Wu & He 2018, at most 32), layer (Ba et al. 2016) or no normalisation.
+
+    `epsilon` is that of batch normalisation.
+    """
     from keras import layers
 
     if style.normalisation == "batch":
-        return layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=name)(tensor)
+        return layers.BatchNormalization(momentum=0.9, epsilon=epsilon, name=name)(tensor)
     if style.normalisation == "group":
         return layers.GroupNormalization(math.gcd(32, tensor.shape[-1]), epsilon=1e-5, name=name)(tensor)
     if style.normalisation == "layer":

@@ -3,8 +3,10 @@
 from typing import Any
 
 from toolkit.models.blocks import Style
+from toolkit.models.options import checked
 
 
+@checked()
 def capsnet(
     image_shape: tuple[int, int, int],
     classes: int,

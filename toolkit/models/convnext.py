@@ -3,11 +3,13 @@
 from typing import Any
 
 from toolkit.models.blocks import depth_rates, logits, stochastic_depth
+from toolkit.models.options import checked
 from toolkit.models.parts import pixels
 
 ATTO = ((2, 40), (2, 80), (6, 160), (2, 320))  # blocks and channels of each stage
 
 
+@checked()
 def convnext_atto(
     image_shape: tuple[int, int, int],
     classes: int,

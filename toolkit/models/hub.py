@@ -5,6 +5,7 @@ configuration; so the blocks are laid out here one by one, and a preset's weight
 
 import re
 import tempfile
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,8 @@ def swin(tensor: Any, *, name: str, width: int, depths: tuple[int, ...], window:
     from keras import layers
 
     hub_module(name)
+    # KerasHub's own, at every call of a block with shifted windows
+    warnings.filterwarnings("ignore", r"Layer '\w+' \(of type WindowAttention\) was passed an input with a mask")
     from keras_hub.src.models.swin_transformer.swin_transformer_layers import PatchMerging, SwinTransformerBlock
 
     tensor = layers.Conv2D(width, 4, 4, kernel_initializer="lecun_normal", name="patches")(tensor)

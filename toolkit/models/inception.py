@@ -3,6 +3,7 @@
 from typing import Any
 
 from toolkit.models.blocks import Style, convolution, head
+from toolkit.models.options import checked
 from toolkit.models.parts import pixels
 
 # Filters of each module: 1x1, reduction and 3x3, reduction and 5x5, projection of the pooled; None halves the map.
@@ -34,6 +35,7 @@ SMALL: tuple[tuple[int, ...], ...] = (
 )
 
 
+@checked()
 def googlenet(
     image_shape: tuple[int, int, int],
     classes: int,
@@ -80,6 +82,7 @@ def googlenet(
     return keras.Model(inputs, head(tensor, classes, dropout), name="googlenet")
 
 
+@checked()
 def inception(
     image_shape: tuple[int, int, int],
     classes: int,

@@ -5,6 +5,7 @@ from typing import Any
 
 from toolkit.models.attention import ATTENTION
 from toolkit.models.blocks import Style, convolution, depth_rates, head, normalise, stochastic_depth
+from toolkit.models.options import checked
 from toolkit.models.parts import pixels
 
 
@@ -32,63 +33,6 @@ WIDE_16_4 = Form("wide_resnet_16_4", _thirds(16, 64), "project", preactivated=Tr
 WIDE_28_10 = Form("wide_resnet_28_10", _thirds(28, 160), "project", preactivated=True)
 
 
-def resnet20(image_shape: tuple[int, int, int], classes: int, **options: Any) -> Any:
-    """Network (B, H, W, C) 0..255 -> float32 logits (B, classes), 0.27 million parameters; options: `residual_network`.
-
-    He, Zhang, Ren & Sun (CVPR 2016, arXiv:1512.03385), section 4.2: identity shortcuts, option A.
-    """
-    return residual_network(image_shape, classes, form=RESNET20, **options)
-
-
-def resnet32(image_shape: tuple[int, int, int], classes: int, **options: Any) -> Any:
-    """As `resnet20`, with five blocks a stage: 0.46 million parameters."""
-    return residual_network(image_shape, classes, form=Form("resnet32", _thirds(32)), **options)
-
-
-def resnet56(image_shape: tuple[int, int, int], classes: int, **options: Any) -> Any:
-    """As `resnet20`, with nine blocks a stage: 0.85 million parameters."""
-    return residual_network(image_shape, classes, form=Form("resnet56", _thirds(56)), **options)
-
-
-def resnet20_se(image_shape: tuple[int, int, int], classes: int, **options: Any) -> Any:
-    """As `resnet20`, with squeeze-and-excitation before each sum (Hu et al., CVPR 2018)."""
-    form = replace(RESNET20, name="resnet20_se", attention="squeeze_excitation")
-    return residual_network(image_shape, classes, form=form, **options)
-
-
-def resnet20_cbam(image_shape: tuple[int, int, int], classes: int, **options: Any) -> Any:
-    """As `resnet20`, with attention over channels and places before each sum (Woo et al., ECCV 2018)."""
-    form = replace(RESNET20, name="resnet20_cbam", attention="cbam")
-    return residual_network(image_shape, classes, form=form, **options)
-
-
-def resnet18(image_shape: tuple[int, int, int], classes: int, **options: Any) -> Any:
-    """Network (B, H, W, C) 0..255 -> float32 logits (B, classes): 11 million parameters; options as `residual_network`.
-
-    He et al. (2016), table 1; shortcuts by projection where the shape changes (option B).
-    """
-    return residual_network(image_shape, classes, form=RESNET18, **options)
-
-
-def resnet34(image_shape: tuple[int, int, int], classes: int, **options: Any) -> Any:
-    """As `resnet18`, with 34 layers: 21 million parameters."""
-    return residual_network(image_shape, classes, form=RESNET34, **options)
-
-
-def wide_resnet_16_4(image_shape: tuple[int, int, int], classes: int, **options: Any) -> Any:
-    """Network (B, H, W, C) 0..255 -> float32 logits (B, classes), 2.7 million parameters; options: `residual_network`.
-
-    Zagoruyko & Komodakis (BMVC 2016, arXiv:1605.07146): 16 layers, four times as wide, preactivated; `dropout` falls
-    between the two convolutions of a block too.
-    """
-    return residual_network(image_shape, classes, form=WIDE_16_4, **options)
-
-
-def wide_resnet_28_10(image_shape: tuple[int, int, int], classes: int, **options: Any) -> Any:
-    """As `wide_resnet_16_4`, with 28 layers and ten times as wide: 36.5 million parameters."""
-    return residual_network(image_shape, classes, form=WIDE_28_10, **options)
-
-
 def residual_network(
     image_shape: tuple[int, int, int],
     classes: int,
@@ -98,6 +42,7 @@ def residual_network(
     blocks: int = 0,
     dropout: float = 0.0,
     depth: float = 0.0,
+    attention: str = "",
     mean: tuple[float, ...] = (),
     deviation: tuple[float, ...] = (),
     **style: str,
@@ -106,13 +51,14 @@ def residual_network(
 
     From 64 pixels on the first convolution has stride 2, and from 128 on a max pooling follows, as in the paper's
     ImageNet form. `width` replaces the filters of the first stage and scales the others with it, `blocks` replaces the
-    blocks of every stage; `depth` is stochastic depth at the last block; `mean` and `deviation` (one value a channel)
-    replace 127.5; `style` is activation, normalisation, initialiser.
+    blocks of every stage; `depth` is stochastic depth at the last block; `attention` ("se" or "cbam") comes before each
+    sum; `mean` and `deviation` (one value a channel) replace 127.5; `style` is activation, normalisation, initialiser.
     """
     import keras
     from keras import layers
 
     parts, side = Style(**style), min(image_shape[:2])
+    form = replace(form, attention=attention or form.attention)
     scale = width / form.stages[0][1] if width else 1
     filters = 16 if form.preactivated else round(form.stages[0][1] * scale)
     inputs, tensor = pixels(image_shape, mean, deviation)
@@ -166,6 +112,8 @@ def _preactivated_block(
     residual = layers.Dropout(drop[0])(residual) if drop[0] else residual
     plain = replace(style, normalisation="none")
     residual = convolution(residual, filters, style=plain, bias=False, activate=False, name=f"{name}c")
+    if form.attention:
+        residual = ATTENTION[form.attention](residual, style=style, name=f"{name}_attention")
     if stride > 1 or tensor.shape[-1] != filters:
         tensor = convolution(
             active, filters, 1, stride, style=plain, bias=False, activate=False, name=f"{name}_shortcut"
@@ -180,3 +128,69 @@ def _padded(tensor: Any, filters: int, stride: int) -> Any:
     tensor = layers.MaxPooling2D(1, stride)(tensor) if stride > 1 else tensor  # a pool of one pixel
     missing = filters - tensor.shape[-1]
     return ops.pad(tensor, ((0, 0), (0, 0), (0, 0), (missing // 2, missing - missing // 2))) if missing else tensor
+
+
+@checked(residual_network)
+def resnet20(image_shape: tuple[int, int, int], classes: int, **options: Any) -> Any:
+    """Network (B, H, W, C) 0..255 -> float32 logits (B, classes), 0.27 million parameters; options: `residual_network`.
+
+    He, Zhang, Ren & Sun (CVPR 2016, arXiv:1512.03385), section 4.2: identity shortcuts, option A.
+    """
+    return residual_network(image_shape, classes, form=RESNET20, **options)
+
+
+@checked(residual_network)
+def resnet32(image_shape: tuple[int, int, int], classes: int, **options: Any) -> Any:
+    """As `resnet20`, with five blocks a stage: 0.46 million parameters."""
+    return residual_network(image_shape, classes, form=Form("resnet32", _thirds(32)), **options)
+
+
+@checked(residual_network)
+def resnet56(image_shape: tuple[int, int, int], classes: int, **options: Any) -> Any:
+    """As `resnet20`, with nine blocks a stage: 0.85 million parameters."""
+    return residual_network(image_shape, classes, form=Form("resnet56", _thirds(56)), **options)
+
+
+@checked(residual_network)
+def resnet20_se(image_shape: tuple[int, int, int], classes: int, **options: Any) -> Any:
+    """As `resnet20`, with squeeze-and-excitation before each sum (Hu et al., CVPR 2018)."""
+    form = replace(RESNET20, name="resnet20_se", attention="se")
+    return residual_network(image_shape, classes, form=form, **options)
+
+
+@checked(residual_network)
+def resnet20_cbam(image_shape: tuple[int, int, int], classes: int, **options: Any) -> Any:
+    """As `resnet20`, with attention over channels and places before each sum (Woo et al., ECCV 2018)."""
+    form = replace(RESNET20, name="resnet20_cbam", attention="cbam")
+    return residual_network(image_shape, classes, form=form, **options)
+
+
+@checked(residual_network)
+def resnet18(image_shape: tuple[int, int, int], classes: int, **options: Any) -> Any:
+    """Network (B, H, W, C) 0..255 -> float32 logits (B, classes): 11 million parameters; options as `residual_network`.
+
+    He et al. (2016), table 1; shortcuts by projection where the shape changes (option B).
+    """
+    return residual_network(image_shape, classes, form=RESNET18, **options)
+
+
+@checked(residual_network)
+def resnet34(image_shape: tuple[int, int, int], classes: int, **options: Any) -> Any:
+    """As `resnet18`, with 34 layers: 21 million parameters."""
+    return residual_network(image_shape, classes, form=RESNET34, **options)
+
+
+@checked(residual_network)
+def wide_resnet_16_4(image_shape: tuple[int, int, int], classes: int, **options: Any) -> Any:
+    """Network (B, H, W, C) 0..255 -> float32 logits (B, classes), 2.7 million parameters; options: `residual_network`.
+
+    Zagoruyko & Komodakis (BMVC 2016, arXiv:1605.07146): 16 layers, four times as wide, preactivated; `dropout` falls
+    between the two convolutions of a block too.
+    """
+    return residual_network(image_shape, classes, form=WIDE_16_4, **options)
+
+
+@checked(residual_network)
+def wide_resnet_28_10(image_shape: tuple[int, int, int], classes: int, **options: Any) -> Any:
+    """As `wide_resnet_16_4`, with 28 layers and ten times as wide: 36.5 million parameters."""
+    return residual_network(image_shape, classes, form=WIDE_28_10, **options)

@@ -1,18 +1,20 @@
 """Backbones that others have trained, with a head of ours, in one flat graph. It knows no data."""
 
+import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from toolkit.errors import InputError, unknown
 from toolkit.models.backbones import BACKBONES, Backbone
+from toolkit.models.options import checked
 from toolkit.models.vit import encoder
 
 MARGIN = 8 / 7  # of a side, cut off rather than shrunk, as ImageNet's 256 pixels are to 224: blur would cost more
 LARGEST_ENLARGEMENT = 16  # times; beyond, one pixel would be more than a patch of the network
-POOLINGS = ("average", "root", "maximum", "token")
 MEAN, DEVIATION = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # of ImageNet's RGB 0..255
 PIXELS = {  # what a family was trained on: value = (pixel - mean) / deviation, channels RGB unless said
     "symmetric": ((127.5,) * 3, (127.5,) * 3),
@@ -22,6 +24,7 @@ PIXELS = {  # what a family was trained on: value = (pixel - mean) / deviation, 
 }
 
 
+@checked()
 def transfer(
     backbone: str,
     image_shape: tuple[int, int, int],
@@ -65,8 +68,6 @@ def transfer(
     from toolkit.models.layers import MeanOfHalves, WithMirror
 
     row = check_backbone(backbone, image_shape, weights, size)
-    if pooling not in (None, *POOLINGS):
-        raise unknown("pooling", str(pooling), POOLINGS)
     native = size is None and weights is None and not row.fixed
     shape = image_shape[:2] if native else (size or _size(row, image_shape),) * 2
     inputs, tensor = _pixels(image_shape, shape, row.pixels)
@@ -94,7 +95,8 @@ def check_backbone(
     if seen < row.smallest:
         raise InputError(
             f"Expected {row.smallest} x {row.smallest} pixels or more for '{backbone}'. Received: {seen} x {seen}. "
-            f"Give size={row.smallest} or more to have images enlarged ({row.size} is what it was published with)."
+            f"Give size={row.smallest} or more (--option size={row.smallest}) to have images enlarged "
+            f"({row.size} is what it was published with)."
         )
     if seen % row.multiple:
         raise InputError(f"Expected a size that is a multiple of {row.multiple} for '{backbone}'. Received: {seen}.")
@@ -185,7 +187,8 @@ def _network(name: str, row: Backbone, inputs: Any, tensor: Any, weights: str | 
     given = "imagenet" if weights == "imagenet" else None
     build = partial(getattr(keras.applications, row.build), include_top=False, input_shape=tensor.shape[1:])
     try:
-        network = build(weights=given, input_tensor=None if row.first else tensor, **row.options)
+        with _piped_quietly():
+            network = build(weights=given, input_tensor=None if row.first else tensor, **row.options)
     except Exception as error:  # keras.utils.get_file raises no narrower one
         if given is None:
             raise
@@ -197,6 +200,21 @@ def _network(name: str, row: Backbone, inputs: Any, tensor: Any, weights: str | 
     return network.call(tensor) if row.first else network.output  # call, not __call__: its layers, not one nested model
 
 
+@contextmanager
+def _piped_quietly() -> Iterator[None]:
+    """Keep Keras' lines on what it fetches out of a standard output that is no terminal."""
+    import keras
+
+    told = keras.config.is_interactive_logging_enabled() and not sys.stdout.isatty()
+    if told:
+        keras.config.disable_interactive_logging()
+    try:
+        yield
+    finally:
+        if told:
+            keras.config.enable_interactive_logging()
+
+
 def _fill(network: Any, name: str, row: Backbone, weights: str | Path) -> None:
     """Fill one of our own graphs from a file, a preset folder of KerasHub, or the preset that the row names."""
     from toolkit.models.hub import preset_weights
@@ -205,7 +223,15 @@ def _fill(network: Any, name: str, row: Backbone, weights: str | Path) -> None:
     if weights != "imagenet" and not Path(weights).is_dir():
         return load_weights(network, Path(weights), name)
     if weights == "imagenet" and not row.preset:
-        raise InputError(f"Expected weights=PATH for '{name}'. Received: 'imagenet', which nobody publishes for Keras.")
+        raise InputError(
+            f"Expected weights=PATH (--weights NAME=PATH) for '{name}'. Received: 'imagenet', which nobody publishes "
+            "for Keras."
+        )
+    if weights != "imagenet" and not Path(weights, "config.json").is_file():
+        raise InputError(
+            f"Expected a weights file or a preset folder of KerasHub for '{name}'. Received: the folder {weights}, "
+            "without config.json."
+        )
     source = row.preset if weights == "imagenet" else str(weights)
     with tempfile.TemporaryDirectory() as folder:
         try:
@@ -219,7 +245,10 @@ def _fill(network: Any, name: str, row: Backbone, weights: str | Path) -> None:
             raise InputError(
                 f"Expected a preset folder of KerasHub for '{name}'. Received: {source}: {reason}"
             ) from error
-        load_weights(network, path, name)
+        try:
+            load_weights(network, path, name)
+        except InputError as error:  # of a file that nobody has seen
+            raise InputError(str(error).replace(str(path), source)) from None
 
 
 def _offline(name: str, error: Exception, what: str) -> InputError:
@@ -227,7 +256,7 @@ def _offline(name: str, error: Exception, what: str) -> InputError:
     reason = " ".join(str(error).split())[:300]
     return InputError(
         f"Expected to fetch the ImageNet weights of '{name}'. Received: {reason}. On a machine with a network, fetch "
-        f"{what}, or give its place as weights=PATH."
+        f"{what}, or give its place as weights=PATH (--weights NAME=PATH)."
     )
 
 

@@ -147,6 +147,11 @@ class KerasClassifier(BaseEstimator):
         """Whether the network begins with weights of others, so that its head is trained first."""
         return self.options.get("weights") is not None
 
+    def check_weights(self, image_shape: tuple[int, int, int]) -> None:
+        """Read the weights of others that `fit` would begin with on images of (H, W, C); refuse them as it would."""
+        if self.pretrained:
+            self._build(image_shape, 2)
+
     def _train(self, start: Start, checkpoint: Checkpoint) -> tuple[list[NDArray[np.float32]], Watch]:
         """Weights of the best epoch, and what was seen on the way."""
         network, batches, recipe = start.network, start.batches, start.recipe
