@@ -66,7 +66,7 @@ def train(
 ) -> None:
     """Train one contestant on the training rows; the same command goes on after an interruption, whatever it was."""
     from toolkit.catalogue import CATALOGUE, check_names, weights_of
-    from toolkit.tuning.together import chosen_before
+    from toolkit.tuning.together import check_rows, chosen_before
 
     own_modules()
     check_names([name])
@@ -81,6 +81,7 @@ def train(
 
     handling: dict[str, Any] = {"validation": validation, "test": test_share, "skip_bad": skip_bad, "cache": cache}
     dataset = load(data, image_size, seed=seed, **handling)
+    check_rows([found] if found else [], dataset.manifest)
     wake_keras()
     if processes is not None:
         _join(

@@ -38,6 +38,15 @@ class Budget:
             self.seconds is not None and seconds >= self.seconds
         )
 
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {"trials": self.trials, "seconds": self.seconds}
+
+    def __str__(self) -> str:
+        """As in "15 trials or 600 s"."""
+        limits = ((self.trials, "trials" if self.trials != 1 else "trial"), (self.seconds, "s"))
+        return " or ".join(f"{limit:g} {unit}" for limit, unit in limits if limit is not None)
+
 
 @dataclass(frozen=True)
 class Settings:
