@@ -11,7 +11,7 @@ from tests.pretend import Closed, Failing, bowl, conditional, fails, few, learne
 from toolkit.errors import InputError
 from toolkit.evaluation import compare_recipes
 from toolkit.repeats import Repeats
-from toolkit.tuning import Budget, Settings, account, read_best, tune, tune_all
+from toolkit.tuning import Budget, Settings, account, gaussian, read_best, tune, tune_all
 from toolkit.tuning.declared import declared, narrowed
 from toolkit.tuning.points import Cube, key
 from toolkit.tuning.pruning import FREE, hopeless, limits
@@ -208,6 +208,25 @@ def test_trainings_that_fall_behind_the_others_are_ended_early(tmp_path):
 def test_nothing_is_ended_early_where_nobody_wants_it():
     found = search(learner, trials=20, method="random", prune=False)
     assert {trial.status for trial in found.trials} == {"finished"}
+
+
+def test_after_many_trials_a_suggestion_is_still_a_function_of_the_history_and_learns_from_all_of_it(monkeypatch):
+    points = np.random.default_rng(0).random((150, 3))
+    scores = ((points - 0.6) ** 2).sum(axis=1)
+    sizes, learn = [], gaussian.GaussianProcessRegressor.fit
+
+    def fit(self, features, scores):
+        sizes.append((len(features), self.optimizer is not None, self.n_restarts_optimizer))
+        return learn(self, features, scores)
+
+    monkeypatch.setattr(gaussian.GaussianProcessRegressor, "fit", fit)
+    for rows, expected in ((40, [(40, True, 1)]), (80, [(80, True, 0)]), (150, [(100, True, 0), (150, False, 0)])):
+        sizes.clear()
+        first = gaussian.propose(points[:rows], scores[:rows], lambda found: found, [0, rows])
+        assert sizes == expected
+        again = gaussian.propose(points[:rows], scores[:rows], lambda found: found, [0, rows])
+        assert np.array_equal(first, again)
+        assert np.abs(first[0] - 0.6).max() < 0.1
 
 
 def test_limits_are_the_median_of_the_best_so_far():

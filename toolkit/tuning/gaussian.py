@@ -9,6 +9,7 @@ from scipy.stats import norm
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
+from threadpoolctl import threadpool_limits
 
 Doubles = NDArray[np.float64]
 Features = Callable[[Doubles], Doubles]  # points (N, M) -> features (N, F)
@@ -26,6 +27,11 @@ def propose(points: Doubles, scores: Doubles, features: Features, seed: list[int
     Expected improvement (Jones, Schonlau & Welch 1998) over candidates drawn over the whole cube and around the best
     points; gradients would stop at the steps between choices, and take seconds in many dimensions.
     """
+    with threadpool_limits(1, "blas"):  # products this small are slower in threads, and far slower beside workers
+        return _promising(points, scores, features, seed)
+
+
+def _promising(points: Doubles, scores: Doubles, features: Features, seed: list[int]) -> Doubles:
     random = np.random.default_rng(seed)
     known = features(points)
     process = _fitted(known, scores, seed=int(random.integers(2**31)))
