@@ -192,6 +192,11 @@ def test_the_command_tunes_and_compare_reads_it(tmp_path):
         (["tune", "hog_svm", "digits", "--objective", "loss"], "Unknown objective 'loss'"),
         (["tune", "hog_svm", "digits", "--method", "grit"], "Did you mean 'grid'"),
         (["tune", "hog_svm", "digits", "--set", "C"], "Expected --set NAME=VALUE"),
+        (["tune", "hog_svm", "digits", "--set", "C=1", "--set", "C=2"], "Expected 'C' once. Received: 1, and 2"),
+        (
+            ["tune", "hog_svm", "digits", "--range", "C=1:2", "--range", "C=2:3"],
+            "Expected 'C' once. Received: 1:2, and",
+        ),
         (["tune", "hog_svm", "digits", "--range", "C=1"], "Expected --range NAME=LOW:HIGH"),
         (["tune", "hog_svm", "digits", "--role", "boss", "--address", "here:80"], "Unknown role 'boss'"),
         (["tune", "hog_svm", "digits", "--role", "worker"], "together with --address HOST:PORT"),

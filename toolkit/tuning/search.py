@@ -18,7 +18,7 @@ from toolkit import runs
 from toolkit.data import Dataset
 from toolkit.errors import InputError
 from toolkit.tuning import journal
-from toolkit.tuning.declared import Space, build, declared, description, narrowed
+from toolkit.tuning.declared import Space, at, declared, description, narrowed
 from toolkit.tuning.importance import importance
 from toolkit.tuning.loop import Loop, Watch
 from toolkit.tuning.settings import Budget, Settings
@@ -53,7 +53,7 @@ class Search:
 
     def classifier(self) -> Any:
         """A new, unfitted classifier of the best setting."""
-        return build(self.function, self.space, self.best.values)
+        return self.function(at(self.space, self.best.values))
 
 
 Pools = Callable[[Job], Any]  # makes the `Pool` of a search, a context manager
@@ -109,7 +109,8 @@ def prepared(space: Space, dataset: Dataset, settings: Settings, name: str | Non
     from toolkit.tuning.oracles import first_points
 
     rows = rows_of(dataset, settings.folds, settings.seed)
-    parameters = narrowed(declared(space), settings.fixed, settings.ranges)
+    whole = declared(space)
+    parameters = narrowed(whole, settings.fixed, settings.ranges)
     head = {
         "contestant": name or str(getattr(space, "__name__", type(space).__name__)),
         **{key: getattr(settings, key) for key in ("objective", "method", "seed", "folds", "prune")},
@@ -124,7 +125,7 @@ def prepared(space: Space, dataset: Dataset, settings: Settings, name: str | Non
         **({"about": dict(settings.about)} if settings.about else {}),
     }
     digest = hashlib.sha256(json.dumps(head, sort_keys=True).encode()).hexdigest()
-    return Job(space, parameters, rows, settings.seed, digest), head
+    return Job(space, parameters, rows, settings.seed, description(whole), digest), head
 
 
 def _opened(folder: Path, head: Mapping[str, Any], stack: ExitStack) -> list[Trial]:

@@ -72,19 +72,18 @@ class Settings:
 
 def fixed_values(texts: Sequence[str]) -> dict[str, str]:
     """["batch_size=64"] -> {"batch_size": "64"}."""
-    return dict(_assignment(text, "--set NAME=VALUE") for text in texts)
+    return _assignments(texts, "--set NAME=VALUE")
 
 
 def ranges(texts: Sequence[str]) -> dict[str, tuple[float, float]]:
     """["learning_rate=1e-4:1e-2"] -> {"learning_rate": (1e-4, 1e-2)}."""
     found = {}
-    for text in texts:
-        name, value = _assignment(text, "--range NAME=LOW:HIGH")
+    for name, value in _assignments(texts, "--range NAME=LOW:HIGH").items():
         low, _, high = value.partition(":")
         try:
             found[name] = (float(low), float(high))
         except ValueError:
-            raise InputError(f"Expected --range NAME=LOW:HIGH with two numbers. Received: {text!r}.") from None
+            raise InputError(f"Expected --range NAME=LOW:HIGH with two numbers. Received: '{name}={value}'.") from None
     return found
 
 
@@ -100,8 +99,13 @@ def checked_address(text: str) -> str:
     return text
 
 
-def _assignment(text: str, form: str) -> tuple[str, str]:
-    name, sign, value = text.partition("=")
-    if not (name and sign and value):
-        raise InputError(f"Expected {form}. Received: {text!r}.")
-    return name, value
+def _assignments(texts: Sequence[str], form: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for text in texts:
+        name, sign, value = text.partition("=")
+        if not (name and sign and value):
+            raise InputError(f"Expected {form}. Received: {text!r}.")
+        if name in found:
+            raise InputError(f"Expected '{name}' once. Received: {found[name]}, and {value}.")
+        found[name] = value
+    return found
