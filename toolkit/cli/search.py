@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -114,7 +115,7 @@ def tune(
     if role == "chief":
         from toolkit.tuning import chief
 
-        where = chief(address or "")
+        where = chief(address or "", lambda told: print(told, file=sys.stderr))
         console.print(f"Chief at {address}. Workers: the same command with --role worker.", highlight=False)
     folder = out or Path("runs") / f"tune_{name.replace(':', '.')}_{runs_folder(data)}"
     with watching(settings.objective, budget) as show:
