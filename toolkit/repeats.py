@@ -33,8 +33,22 @@ class Repeats:
             "metric": self.metric,
             "seeds": list(self.seeds),
             "scores": {name: list(values) for name, values in self.scores.items()},
+            "summary": self.summary(),
             "pairs": [pair.to_dict() for pair in self.pairs],
             **({} if self.tuned_on is None else {"tuned_on": self.tuned_on}),
+        }
+
+    def summary(self) -> dict[str, dict[str, float]]:
+        """Mean, standard deviation, lowest and highest score of each contestant, the best mean first."""
+        ranked = sorted(self.scores.items(), key=lambda item: -float(np.mean(item[1])))
+        return {
+            name: {
+                "mean": float(np.mean(values)),
+                "standard_deviation": float(np.std(values, ddof=1)),
+                "lowest": min(values),
+                "highest": max(values),
+            }
+            for name, values in ranked
         }
 
     def table(self) -> "Table":
@@ -46,9 +60,8 @@ class Repeats:
         table.add_column("contestant")
         for column in ("mean", "standard deviation", "lowest", "highest"):
             table.add_column(column, justify="right")
-        for name, values in sorted(self.scores.items(), key=lambda item: -float(np.mean(item[1]))):
-            numbers = (np.mean(values), np.std(values, ddof=1), min(values), max(values))
-            table.add_row(name, *(f"{number:.4f}" for number in numbers))
+        for name, numbers in self.summary().items():
+            table.add_row(name, *(f"{number:.4f}" for number in numbers.values()))
         return table
 
     def verdicts(self) -> list[str]:
