@@ -77,8 +77,8 @@ def test_another_budget_in_the_same_folder_is_refused_before_a_trial_and_spoils_
         tune_all({"one": few, "two": few}, pretend_data(), trials=4, **told)
     with pytest.raises(InputError, match="differs in: objective"):
         tune_all({"one": few, "two": few}, pretend_data(), trials=2, settings=Settings(objective="accuracy"), **told)
+    settings = Settings(about={"weights": {"one": "None"}})
     with pytest.raises(InputError, match="differs in: about"):
-        settings = Settings(about={"weights": {"one": "None"}})
         tune_all({"one": few, "two": few}, pretend_data(), trials=2, settings=settings, **told)
     with pytest.raises(InputError, match="differs in: contestants"):
         tune_all({"one": few, "three": few}, pretend_data(), trials=2, **told)

@@ -81,6 +81,8 @@ def test_the_report_of_a_search_is_its_page(tmp_path):
     assert (tmp_path / "search" / "search.html").is_file()
     told = touchstone("report", tmp_path / "search", "--format", "md")
     assert "Expected --format html" in str(told.exception)
+    with pytest.raises(InputError, match="is that of a search; report it alone"):
+        write_report([tmp_path / "search"], tmp_path / "report.html")
     (tmp_path / "search" / "search.json").write_text("{}")
     with pytest.raises(InputError, match="Received other JSON"):
         write_search(tmp_path / "search")

@@ -56,9 +56,10 @@ def _open(out: Path, budget: Budget, settings: Settings, identity: Mapping[str, 
     marker = folder / "run.json"
     if (out / "run.json").exists() and not marker.exists():
         raise InputError(f"Expected a duel that was begun with tuning. {out} was begun without; name another --out.")
-    if marker.exists() and (before := Budget(**runs.read_json(marker)["budget"])) != budget:
+    before = runs.read_json(marker).get("budget", budget.to_dict()) if marker.exists() else budget.to_dict()
+    if before != budget.to_dict():
         raise InputError(
-            f"Expected the budget that {out} was begun with, {before} for each. Received: {budget}; name another --out."
+            f"Expected the budget that {out} was begun with, {Budget(**before)} for each. Received: {budget}; name another --out."
         )
     own = {key: getattr(settings, key) for key in ("objective", "method", "seed", "folds", "prune", "first", "about")}
     runs.open_run(folder, {"kind": "tuning", "budget": budget.to_dict(), **identity, **own})
