@@ -59,7 +59,8 @@ def _open(out: Path, budget: Budget, settings: Settings, identity: Mapping[str, 
     before = runs.read_json(marker).get("budget", budget.to_dict()) if marker.exists() else budget.to_dict()
     if before != budget.to_dict():
         raise InputError(
-            f"Expected the budget that {out} was begun with, {Budget(**before)} for each. Received: {budget}; name another --out."
+            f"Expected the budget that {out} was begun with, {Budget(**before)} for each. Received: {budget}; "
+            "name another --out."
         )
     own = {key: getattr(settings, key) for key in ("objective", "method", "seed", "folds", "prune", "first", "about")}
     runs.open_run(folder, {"kind": "tuning", "budget": budget.to_dict(), **identity, **own})
