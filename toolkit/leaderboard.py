@@ -2,10 +2,10 @@
 
 import dataclasses
 import io
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from toolkit.budget import budget_words
 from toolkit.environment import device, versions
 from toolkit.evaluation import Evaluation, Pair
 from toolkit.pair_table import pair_table
@@ -170,13 +170,6 @@ class Comparison:
             console.print(self.pair_table())
         console.print(self.verdict(), highlight=False, markup=False)
         return str(console.file.getvalue())  # type: ignore[attr-defined]
-
-
-def budget_words(budget: Mapping[str, float | None]) -> str:
-    """As in "15 trials or 600 s, what is over first"; empty where nothing is known."""
-    units = (("trials", "trials"), ("seconds", "s"))
-    limits = [f"{limit:,.0f} {unit}" for what, unit in units if (limit := budget.get(what))]
-    return " or ".join(limits) + (", whichever is over first" if len(limits) > 1 else "")
 
 
 def _interval(interval: Any) -> str:

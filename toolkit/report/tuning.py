@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from toolkit.leaderboard import budget_words
+from toolkit.budget import budget_words
 from toolkit.report.reading import Run
 from toolkit.report.text import MISSING, fixed, seconds
 

@@ -1,9 +1,10 @@
-"""How to search, and for how long: plain values, checked before anything is built."""
+"""How to search: plain values, checked before anything is built."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from toolkit.budget import Budget as Budget  # the search asks for both here
 from toolkit.errors import InputError, unknown
 from toolkit.tuning.trial import check_objective
 
@@ -13,39 +14,6 @@ METHODS = (
     "grid",
     "hyperband",
 )  # in `oracles.py`; KerasTuner takes seconds to import
-
-
-@dataclass(frozen=True)
-class Budget:
-    """When to stop: so many trials, or so many seconds, whichever is reached first; None is no limit.
-
-    Trials of an earlier run of the same folder count. No trial begins after the seconds are over; the last one ends.
-    """
-
-    trials: int | None = None
-    seconds: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.trials is None and self.seconds is None:
-            raise InputError("Expected a budget: trials, seconds, or both. Received neither.")
-        for name, limit in (("trials", self.trials), ("seconds", self.seconds)):
-            if limit is not None and not limit > 0:
-                raise InputError(f"Expected a budget of more than 0 {name}. Received: {limit}.")
-
-    def over(self, trials: int, seconds: float) -> bool:
-        """Whether that much has used it up."""
-        return (self.trials is not None and trials >= self.trials) or (
-            self.seconds is not None and seconds >= self.seconds
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        return {"trials": self.trials, "seconds": self.seconds}
-
-    def __str__(self) -> str:
-        """As in "15 trials or 600 s"."""
-        limits = ((self.trials, "trials" if self.trials != 1 else "trial"), (self.seconds, "s"))
-        return " or ".join(f"{limit:g} {unit}" for limit, unit in limits if limit is not None)
 
 
 @dataclass(frozen=True)
