@@ -3,6 +3,7 @@
     python benchmarks/tuning.py regret [--trials 40] [--seeds 20] [--surface branin hartmann6]
     python benchmarks/tuning.py gain --contestant hog_svm --data fashion_mnist --rows 10000 --trials 40
     python benchmarks/tuning.py gain --contestant cnn --data digits --trials 40
+    python benchmarks/tuning.py suggestions
     python benchmarks/tuning.py memory --trials 200
     python benchmarks/tuning.py workers --trials 40 [--rounds 3]
 
@@ -13,7 +14,8 @@ Printed are the median over the seeds with the quarters beside it, how many seed
 same seed, and the seconds of one suggestion.
 
 gain: a contestant with its defaults and with the best setting of a search, both refitted and judged on the test rows:
-the paired differences of accuracy and of the log loss that was searched for, with their intervals. memory: what a
+the paired differences of accuracy and of the log loss that was searched for, with their intervals. suggestions: how
+long one takes after 40, 120 and 200 trials of the catalogue's largest space. memory: what a
 search and its worker hold from trial 20 on. workers: the time of two workers on two cores by that of one on one core.
 """
 
@@ -34,7 +36,9 @@ import toolkit
 from toolkit import Classifier, Dataset, catalogue
 from toolkit.tuning import Settings, Trial, tune
 from toolkit.tuning.declared import build, declared
+from toolkit.tuning.gaussian import propose
 from toolkit.tuning.oracles import METHODS
+from toolkit.tuning.points import Cube
 from toolkit.tuning.spaces import shorter
 
 Point = NDArray[np.float64]  # (M,), 0..1
@@ -180,6 +184,24 @@ def lead(differences: NDArray[np.float64]) -> tuple[float, float, float]:
     return float(differences.mean()), *np.quantile(means, (0.025, 0.975)).tolist()
 
 
+def suggestions(counts: Sequence[int] = (40, 120, 200), rounds: int = 3) -> None:
+    """Print the seconds of one suggestion after so many trials, in the space with the most parameters."""
+    names = [name for name, entry in catalogue.CATALOGUE.items() if not entry.backbone]
+    spaces = {name: declared(catalogue.space(name, (32, 32, 3))) for name in names}
+    name = max(spaces, key=lambda one: len(Cube(spaces[one])))
+    cube, random = Cube(spaces[name]), np.random.default_rng(0)
+    points = np.array([cube.point(cube.values(point)) for point in random.random((max(counts), len(cube)))])
+    losses = ((cube.features(points) - 0.4) ** 2).sum(axis=1) + random.normal(0, 0.02, len(points))
+    print(f"{name}, the largest space, {len(cube)} parameters: seconds of one suggestion")
+    for count in counts:
+        times = []
+        for number in range(rounds):
+            start = perf_counter()
+            propose(points[:count], losses[:count], cube.features, [0, number])
+            times.append(perf_counter() - start)
+        print(f"  after {count:3} trials {median(times):.2f} s ({min(times):.2f} to {max(times):.2f})", flush=True)
+
+
 def memory(contestant: str, data: str, trials: int, epochs: int | None) -> None:
     """Print what the search and its worker hold, every 20 trials."""
     dataset = toolkit.load(data, seed=0)
@@ -235,7 +257,9 @@ def workers(contestant: str, data: str, trials: int, rounds: int, epochs: int | 
 def main() -> None:
     """Run the part asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", nargs="?", choices=("regret", "gain", "memory", "workers"), default="regret")
+    parser.add_argument(
+        "part", nargs="?", choices=("regret", "gain", "suggestions", "memory", "workers"), default="regret"
+    )
     parser.add_argument("--trials", type=int, default=40)
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--surface", nargs="+", choices=sorted(SURFACES), default=list(SURFACES))
@@ -248,6 +272,8 @@ def main() -> None:
     chosen = parser.parse_args()
     if chosen.part == "gain":
         gain(chosen.contestant or "cnn", chosen.data, chosen.rows, chosen.trials, chosen.epochs, chosen.out)
+    elif chosen.part == "suggestions":
+        suggestions()
     elif chosen.part == "memory":
         memory(chosen.contestant or "cnn", chosen.data, chosen.trials, chosen.epochs or 2)
     elif chosen.part == "workers":

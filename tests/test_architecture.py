@@ -11,6 +11,7 @@ ROOT = Path(__file__).parent.parent
 LEVELS = {
     "toolkit.errors": 0,
     "toolkit.progress": 0,
+    "toolkit.budget": 0,
     "toolkit.cost": 0,
     "toolkit.classifier": 0,
     "toolkit.environment": 0,

@@ -17,7 +17,11 @@ from toolkit.tuning.declared import build, declared
 from toolkit.tuning.points import Cube
 
 SHAPE = (32, 32, 1)
-NAMES = (*catalogue.DEFAULTS, "hog_lbp_svm", "pixels_svm", "resnet20", "vit_tiny")
+COMPOSED = ("hog_forest", "lbp_linear", "hog_lbp_adaboost", "hog_lbp_colour_logistic", "colour_svm", "pixels_boosting")
+NAMES = (
+    *catalogue.DEFAULTS, "hog_svm_best", "hog_lbp_svm", "pixels_svm", *COMPOSED, "resnet20", "vit_tiny", "googlenet",
+    "capsnet",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -31,7 +35,7 @@ def test_a_fresh_space_gives_the_untuned_contestant(name):
     assert {key: value for key, value in default.items() if key in untuned} == untuned
 
 
-@pytest.mark.parametrize("name", ["cnn", "resnet20", "wide_resnet_16_4", "vgg11"])
+@pytest.mark.parametrize("name", ["cnn", "resnet20", "wide_resnet_16_4", "vgg11", "capsnet"])
 def test_the_default_options_give_the_default_network(name):
     from keras_tuner import HyperParameters
 
@@ -39,6 +43,29 @@ def test_the_default_options_give_the_default_network(name):
     assert [weight.shape for weight in plain.weights] == [weight.shape for weight in told.weights]
     rates = [[layer.rate for layer in model.layers if hasattr(layer, "rate")] for model in (plain, told)]
     assert rates[0] == rates[1]
+
+
+def test_composed_features_vary_as_in_a_pipeline_and_so_does_their_machine():
+    def names(name, shape=SHAPE):
+        return {one.name for one in declared(catalogue.space(name, shape)).space}
+
+    assert names("hog_forest") == {"trees", *(names("hog_lbp_svm") & names("hog_svm"))} - names("pixels_svm")
+    assert names("lbp_linear") - {"C"} == names("lbp_svm") - names("pixels_svm")
+    assert names("hog_lbp_colour_svm") == names("hog_lbp_svm")
+    assert names("colour_svm") == names("mobilenet_v2_svm", (96, 96, 3)) == names("pixels_svm")
+
+
+def test_a_range_of_rates_holds_good_ones_for_every_optimizer():
+    from keras_tuner import HyperParameters
+
+    told = {}
+    for optimizer in ("adamw", "adam", "sgd", "lion"):
+        hp = HyperParameters()
+        hp.Fixed("optimizer", optimizer)
+        told[optimizer] = spaces.recipe(hp)["learning_rate"]
+    assert told["adamw"] == told["adam"] == toolkit.Recipe().learning_rate
+    assert 10 <= told["sgd"] / told["adamw"] <= 50
+    assert 3 <= told["adamw"] / told["lion"] <= 10
 
 
 def test_a_pretrained_network_says_how_much_of_it_moves():
@@ -165,6 +192,11 @@ def test_the_command_tunes_and_compare_reads_it(tmp_path):
         (["tune", "hog_svm", "digits", "--objective", "loss"], "Unknown objective 'loss'"),
         (["tune", "hog_svm", "digits", "--method", "grit"], "Did you mean 'grid'"),
         (["tune", "hog_svm", "digits", "--set", "C"], "Expected --set NAME=VALUE"),
+        (["tune", "hog_svm", "digits", "--set", "C=1", "--set", "C=2"], "Expected 'C' once. Received: 1, and 2"),
+        (
+            ["tune", "hog_svm", "digits", "--range", "C=1:2", "--range", "C=2:3"],
+            "Expected 'C' once. Received: 1:2, and",
+        ),
         (["tune", "hog_svm", "digits", "--range", "C=1"], "Expected --range NAME=LOW:HIGH"),
         (["tune", "hog_svm", "digits", "--role", "boss", "--address", "here:80"], "Unknown role 'boss'"),
         (["tune", "hog_svm", "digits", "--role", "worker"], "together with --address HOST:PORT"),

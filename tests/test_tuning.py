@@ -11,10 +11,11 @@ from tests.pretend import Closed, Failing, bowl, conditional, fails, few, learne
 from toolkit.errors import InputError
 from toolkit.evaluation import compare_recipes
 from toolkit.repeats import Repeats
-from toolkit.tuning import Budget, Settings, account, read_best, tune, tune_all
+from toolkit.tuning import Budget, Settings, account, gaussian, read_best, tune, tune_all
 from toolkit.tuning.declared import declared, narrowed
 from toolkit.tuning.points import Cube, key
 from toolkit.tuning.pruning import FREE, hopeless, limits
+from toolkit.tuning.settings import fixed_values
 from toolkit.tuning.together import chosen_before
 from toolkit.tuning.workers import shares_of_cores
 
@@ -210,6 +211,25 @@ def test_nothing_is_ended_early_where_nobody_wants_it():
     assert {trial.status for trial in found.trials} == {"finished"}
 
 
+def test_after_many_trials_a_suggestion_is_still_a_function_of_the_history_and_learns_from_all_of_it(monkeypatch):
+    points = np.random.default_rng(0).random((150, 3))
+    scores = ((points - 0.6) ** 2).sum(axis=1)
+    sizes, learn = [], gaussian.GaussianProcessRegressor.fit
+
+    def fit(self, features, scores):
+        sizes.append((len(features), self.optimizer is not None, self.n_restarts_optimizer))
+        return learn(self, features, scores)
+
+    monkeypatch.setattr(gaussian.GaussianProcessRegressor, "fit", fit)
+    for rows, expected in ((40, [(40, True, 1)]), (80, [(80, True, 0)]), (150, [(100, True, 0), (150, False, 0)])):
+        sizes.clear()
+        first = gaussian.propose(points[:rows], scores[:rows], lambda found: found, [0, rows])
+        assert sizes == expected
+        again = gaussian.propose(points[:rows], scores[:rows], lambda found: found, [0, rows])
+        assert np.array_equal(first, again)
+        assert np.abs(first[0] - 0.6).max() < 0.1
+
+
 def test_limits_are_the_median_of_the_best_so_far():
     curves = [[1.0, 0.5, 0.8], [1.0, 0.9], [0.7, 0.8, 0.2], [2.0, 1.0, 1.0]]
     assert limits(curves) == ()  # too few
@@ -228,6 +248,16 @@ def changing_space(hp, calls=[]):  # noqa: B006
     return Closed(hp.Float("x", 0.1, 1) + (hp.Float("late", 0, 1) if len(calls) > 5 else 0))
 
 
+def dropping_space(hp, calls=[]):  # noqa: B006
+    calls.append(1)
+    return Closed(hp.Float("x", 0.1, 1) + (hp.Float("late", 0, 1) if len(calls) <= 5 else 0))
+
+
+def widening_space(hp, calls=[]):  # noqa: B006
+    calls.append(1)
+    return Closed(hp.Float("x", 0.1, 1 if len(calls) <= 5 else 2))
+
+
 def broken_space(hp):
     raise RuntimeError("no\nway")
 
@@ -242,10 +272,19 @@ def broken_space(hp):
         ({"trials": None, "seconds": -1}, "more than 0 seconds"),
         ({"space": broken_space}, "It raised RuntimeError: no way"),
         ({"space": random_space}, "same hyper-parameters at each call"),
-        ({"space": changing_space}, "It now asks for late too"),
+        ({"space": changing_space}, "it now asks for late too"),
         ({"space": lambda hp: Closed(0.1)}, "at least one hyper-parameter"),
+        ({"space": dropping_space}, "it now does not ask for late"),
+        ({"space": widening_space}, "it now allows others for x"),
+        (
+            {"space": lambda hp: hp.Float("x", 0, 1)},
+            "returns a classifier, with fit and predict_proba. Received: float",
+        ),
         ({"ranges": {"x": (0.5, 2.0)}}, "Expected 'x' within 0:1, what its space allows. Received: 0.5:2"),
         ({"ranges": {"kind": (0.5, 2.0)}}, "'kind' is no number"),
+        ({"ranges": {"x": (0.9, 0.1)}}, "Expected the range of 'x' as LOW:HIGH. Received: 0.9:0.1"),
+        ({"ranges": {"kind": (0.9, 0.1)}}, "'kind' is no number"),
+        ({"space": few, "ranges": {"n": (1.5, 3)}}, "Expected 'n' as a whole number. Received: 1.5"),
         ({"fixed": {"kind": "z"}}, "Unknown value of 'kind' 'z'"),
         ({"fixed": {"z": 1}}, "Unknown hyper-parameter 'z'"),
         ({"fixed": {"x": "much"}}, "Expected 'x' as a number"),
@@ -267,6 +306,47 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
         search(out=tmp_path)
     with pytest.raises(InputError, match="is not there"):
         read_best(tmp_path)
+
+
+def test_a_book_that_is_none_is_one_line(tmp_path):
+    search(trials=1, out=tmp_path)
+    for other in ("[]", "{}", '{"trials": [{"numbr": 0}]}', '{"trials": 3}'):
+        (tmp_path / "search.json").write_text(other)
+        with pytest.raises(InputError, match="Expected the trials of a search in"):
+            search(trials=2, out=tmp_path)
+
+
+def test_a_grid_of_many_numbers_and_a_range_of_many_whole_numbers_are_searched():
+    def vast(hp):
+        return Closed(0.1 + sum(hp.Float(f"x{number}", 0, 1) for number in range(31)) / 100)
+
+    def long(hp):
+        return Closed(0.1 + abs(hp.Int("n", 1, 10**8) - 10**7) / 10**8)
+
+    for space, method in ((vast, "grid"), (long, "grid"), (long, "bayesian")):
+        tried = [key(trial.values) for trial in search(space, trials=8, method=method).trials]
+        assert len(tried) == len(set(tried))
+    assert len(tried) == 8
+    assert not Cube(declared(long)).axes[0].levels
+
+
+def test_a_fixed_space_is_built_as_it_is_declared():
+    found = search(conditional, trials=3, fixed={"kind": "b"}, ranges={"z": (0.2, 0.4)})
+    assert [trial.status for trial in found.trials] == ["finished"] * 3
+    assert found.classifier().loss == pytest.approx(found.best.metrics["log_loss"])
+
+
+@pytest.mark.parametrize(
+    ("text", "chosen"), [("share=0", 0.0), ("share=0.90", 0.9), ("root=true", True), ("root=False", False)]
+)
+def test_text_of_a_command_line_means_the_choice_of_that_value(text, chosen):
+    def space(hp):
+        return Closed(0.1 + hp.Choice("share", [0.0, 0.9]) + hp.Boolean("root"))
+
+    name, _, _ = text.partition("=")
+    (fixed,) = (one for one in narrowed(declared(space), fixed_values([text]), {}).space if one.name == name)
+    assert fixed.value == chosen
+    assert type(fixed.value) is type(chosen)
 
 
 def test_a_data_set_without_validation_rows_needs_folds():

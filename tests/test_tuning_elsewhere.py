@@ -11,6 +11,7 @@ from functools import partial
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import grpc
 import pytest
@@ -20,7 +21,7 @@ from tests.pretend_ray import pretend_ray
 from toolkit.cluster import run_all
 from toolkit.comparison import compare
 from toolkit.errors import InputError
-from toolkit.tuning import Settings, chief, rays, tune, wire, work
+from toolkit.tuning import Settings, Trial, chief, rays, tune, wire, work
 from toolkit.tuning.points import key
 from toolkit.tuning.workers import Here
 
@@ -118,6 +119,60 @@ def test_the_trial_of_a_worker_that_dies_is_run_by_another(in_threads, address):
     found = tune(bowl, pretend_data(), trials=4, workers=chief(address), settings=RANDOM)
     assert asked == [0]
     assert [(trial.number, trial.status) for trial in found.trials] == [(number, "finished") for number in range(4)]
+
+
+def ask(address, worker, *then):
+    """Ask for a trial as a worker does that then says nothing more than `then`, signs of life of anybody."""
+    with grpc.insecure_channel(address) as channel:
+        stub = wire.service.OracleStub(channel)
+        question = wire.messages.CreateTrialRequest(tuner_id=worker)
+        while wire.status_of(given := stub.CreateTrial(question, wait_for_ready=True, timeout=20).trial) == "IDLE":
+            pass
+        for other in then:
+            stub.GetTrial(wire.sign_of_life(wire.unpacked(given).number, other))
+        return given
+
+
+def test_a_trial_over_which_workers_fall_silent_has_failed_and_the_chief_says_who(in_threads, address, monkeypatch):
+    monkeypatch.setattr("toolkit.tuning.serving.LOST_SIGNS", 6)  # 0.3 s
+    said = []
+
+    def die():
+        for number in range(3):
+            assert wire.unpacked(ask(address, f"mortal {number}", "somebody else", "")).number == 0
+            while len(said) == number:
+                time.sleep(0.02)
+        Worker(address)
+
+    threading.Thread(target=die, daemon=True).start()
+    found = tune(bowl, pretend_data(), trials=3, workers=chief(address, said.append), settings=RANDOM)
+    assert [trial.status for trial in found.trials] == ["failed", "finished", "finished"]
+    assert "handed out 3 times" in found.trials[0].error
+    assert said[0].startswith("Worker 'mortal 0' is silent for 0.3 s; its trial 0 waits")
+    assert "'mortal 2'" in said[2]
+
+
+def test_a_trial_that_kills_a_worker_which_is_started_again_under_its_name_has_failed(in_threads, address):
+    def die():
+        for _ in range(3):
+            assert wire.unpacked(ask(address, "mortal, 0")).number == 0
+        Worker(address, worker_name="mortal")
+
+    threading.Thread(target=die, daemon=True).start()
+    found = tune(bowl, pretend_data(), trials=2, workers=chief(address), settings=RANDOM)
+    assert [trial.status for trial in found.trials] == ["failed", "finished"]
+
+
+def test_signs_of_life_of_others_do_not_keep_a_trial(in_threads, address):
+    """See `Chief.GetTrial`: a worker that was given up and still runs the trial says nothing about its new one."""
+    job = SimpleNamespace(digest="0")
+    pool = chief(address)(job)
+    trial = Trial(0, "random", {})
+    pool.start("one", trial)
+    for worker, missing in (("other", 5), ("one", 0)):
+        pool._given[0].signs_missing = 5
+        pool.GetTrial(wire.sign_of_life(0, worker), None)
+        assert pool._given[0].signs_missing == missing
 
 
 def test_a_search_whose_chief_was_killed_goes_on(in_threads, address, tmp_path):

@@ -8,12 +8,15 @@ import sys
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from tests.pretend import Closed, bowl, pretend_data
-from toolkit.tuning import Settings, tune
+from toolkit.tuning import Settings, Trial, tune
+from toolkit.tuning.search import prepared
+from toolkit.tuning.workers import Workers
 
 ROOT = str(Path(__file__).parent.parent)
 SERVER = """
@@ -138,6 +141,33 @@ def test_a_worker_that_dies_costs_its_own_trial_and_one_that_kills_again_has_fai
     assert Path(memory).exists()  # the first process died over the first trial
     assert [trial.status for trial in found.trials] == ["finished", "failed"]
     assert "process that ran it died 2 times" in found.trials[1].error
+
+
+def test_a_process_that_cannot_start_leaves_its_last_words(monkeypatch):
+    monkeypatch.setattr("toolkit.tuning.workers.sys", SimpleNamespace(executable=sys.executable, path=["/nowhere"]))
+    job, _ = prepared(bowl, pretend_data(), Settings(), None)
+    with Workers(job, 1) as pool:
+        pool.start("worker 0", Trial(0, "random", {}))
+        while not (ended := pool.ended()):
+            pass
+    ((place, trial),) = ended
+    assert (place, trial.status) == ("worker 0", "failed")
+    assert "died 2 times while it started (status 1): ModuleNotFoundError: No module named" in trial.error
+
+
+def test_a_search_does_not_pay_for_the_start_of_its_workers(monkeypatch):
+    """One worker: what the search counts is its trials, and not the seconds that TensorFlow takes to be imported."""
+    monkeypatch.setattr("toolkit.tuning.loop.timed", lambda call: (call(), 1.0))  # every wait and proposal is a second
+    seen = []
+
+    class Pool(Workers):
+        def ended(self, seconds=None):
+            seen.append((self.waking, [worker.ready for worker, _, _ in self._busy.values()]))
+            return super().ended(seconds)
+
+    found = tune(bowl, pretend_data(), trials=2, workers=lambda job: Pool(job, 1), settings=Settings(method="random"))
+    assert seen == [(True, [False]), (False, [True]), (False, [True])]
+    assert [trial.elapsed_seconds for trial in found.trials] == [3, 5]
 
 
 @pytest.mark.thorough

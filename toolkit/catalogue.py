@@ -172,13 +172,18 @@ def space(
         told = {"seed": seed, "recipe": recipe, "weights": weights}
         return partial(_headed, name=name, image_shape=image_shape, told=told)
     if CATALOGUE[name].side == "classical":
-        return partial(_pipeline, name=name, image_shape=image_shape, seed=seed)
+        return partial(_pipeline, name=name, seed=seed)
     begun = {**(options or {}), **network_options(name, weights)}
     return partial(_network, name=name, seed=seed, recipe=recipe, verbose=verbose, begun=begun)
 
 
 def _headed(hp: Any, *, name: str, image_shape: tuple[int, int, int], told: Mapping[str, Any]) -> Classifier:
-    return _composed(name, image_shape, **told, values=spaces.head(hp, CATALOGUE[name].head))
+    entry = CATALOGUE[name]
+    values, seen = spaces.head(hp, entry.head), spaces.features(hp, entry.features)
+    machine = values if entry.head == "svm" else {}
+    pipeline = _composed(name, image_shape, **told, values={} if machine else values)
+    pipeline.set_params(**seen)
+    return _with_machine(pipeline, machine, told["seed"]) if machine else pipeline
 
 
 def _network(
@@ -192,22 +197,29 @@ def _network(
     return KerasClassifier(name, chosen, seed=seed, verbose=verbose, options=options)
 
 
-def _pipeline(hp: Any, *, name: str, seed: int, image_shape: Any) -> Classifier:
+def _pipeline(hp: Any, *, name: str, seed: int) -> Classifier:
+    import baselines
+
+    values, seen = spaces.machine(hp), spaces.features(hp, name)
+    pipeline = getattr(baselines, name)(seed=seed)
+    pipeline.set_params(**seen)
+    return _with_machine(pipeline, values, seed)
+
+
+def _with_machine(pipeline: Any, values: Mapping[str, Any], seed: int) -> Any:
+    """The pipeline, whose last step is an SVM, with one of `spaces.machine` and what that has before it."""
     from sklearn.decomposition import PCA
     from sklearn.preprocessing import StandardScaler
 
-    import baselines
+    from baselines.svm import svm
 
-    values = spaces.pipeline(hp, name)
-    scaling, share, factor = (values.pop(key, None) for key in ("scaling", "pca", "gamma_factor"))
-    pipeline = getattr(baselines, name)(kernel=values.pop("kernel"), C=values.pop("C"), seed=seed)
-    if factor not in (None, 1.0):
-        values["svm__machine__gamma_factor"] = factor
-    pipeline.set_params(**values)
+    pipeline.set_params(svm=svm(values["kernel"], values["C"], seed=seed))
+    if values.get("gamma_factor", 1.0) != 1.0:
+        pipeline.set_params(svm__machine__gamma_factor=values["gamma_factor"])
     after = len(pipeline.steps) - 1  # the features, before the machine
-    if share:
-        pipeline.steps.insert(after, ("pca", PCA(share, svd_solver="full")))
-    if scaling == "standard":
+    if values["pca"]:
+        pipeline.steps.insert(after, ("pca", PCA(values["pca"], svd_solver="full")))
+    if values["scaling"] == "standard":
         pipeline.steps.insert(after, ("scale", StandardScaler()))
     return pipeline
 

@@ -5,6 +5,7 @@ import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from toolkit.budget import budget_words
 from toolkit.environment import device, versions
 from toolkit.evaluation import Evaluation, Pair
 from toolkit.pair_table import pair_table
@@ -118,12 +119,24 @@ class Comparison:
         return f" Rows share {self.data['clusters']:,} groups, which is what counts." if "clusters" in self.data else ""
 
     def _tuned(self) -> str:
-        """The budget that was spent on choosing settings, or that none was."""
+        """The budget that each had for choosing settings, what was spent of it, and who was not tuned."""
         spent = self.tuning.get("contestants", {})
         if not spent:
             return ""
-        each = ", ".join(f"{name} {cost['trials']:.0f} in {cost['seconds']:,.0f} s" for name, cost in spent.items())
-        return f" Tuned by {self.tuning['objective']} on the same validation rows, trials: {each}."
+        folds, common = self.tuning.get("folds"), budget_words(self.tuning.get("budget", {}))
+        where = f"the same {folds} folds" if folds else "the same validation rows"
+        parts = [f" Tuned by {self.tuning['objective']} on {where}."]
+        budgets = {name: budget_words(cost.get("budget", {})) or "not written down" for name, cost in spent.items()}
+        if common:
+            parts.append(f"Budget for each: {common}.")
+        elif len(budgets) > 1:
+            parts.append(f"Their budgets differ: {', '.join(f'{name} {words}' for name, words in budgets.items())}.")
+        each = ", ".join(
+            f"{name} {cost.get('trials', 0):.0f} in {cost.get('seconds', 0):,.0f} s" for name, cost in spent.items()
+        )
+        parts.append(f"Spent, in trials: {each}.")
+        untuned = self.tuning.get("untuned")
+        return " ".join([*parts, *([f"Not tuned: {', '.join(untuned)}."] if untuned else [])])
 
     def pair_table(self) -> "Table":
         """A row for each pair: the verdict, and the smallest difference that this test set could have shown."""

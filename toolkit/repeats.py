@@ -25,6 +25,7 @@ class Repeats:
     seeds: tuple[int, ...]  # J
     scores: dict[str, tuple[float, ...]]  # (J,) each, on the test rows
     pairs: tuple[RecipePair, ...]
+    tuned_on: int | None = None  # the seed of the split on whose validation rows settings were chosen for all runs
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values, what seeds.json holds."""
@@ -32,7 +33,22 @@ class Repeats:
             "metric": self.metric,
             "seeds": list(self.seeds),
             "scores": {name: list(values) for name, values in self.scores.items()},
+            "summary": self.summary(),
             "pairs": [pair.to_dict() for pair in self.pairs],
+            **({} if self.tuned_on is None else {"tuned_on": self.tuned_on}),
+        }
+
+    def summary(self) -> dict[str, dict[str, float]]:
+        """Mean, standard deviation, lowest and highest score of each contestant, the best mean first."""
+        ranked = sorted(self.scores.items(), key=lambda item: -float(np.mean(item[1])))
+        return {
+            name: {
+                "mean": float(np.mean(values)),
+                "standard_deviation": float(np.std(values, ddof=1)),
+                "lowest": min(values),
+                "highest": max(values),
+            }
+            for name, values in ranked
         }
 
     def table(self) -> "Table":
@@ -44,9 +60,8 @@ class Repeats:
         table.add_column("contestant")
         for column in ("mean", "standard deviation", "lowest", "highest"):
             table.add_column(column, justify="right")
-        for name, values in sorted(self.scores.items(), key=lambda item: -float(np.mean(item[1]))):
-            numbers = (np.mean(values), np.std(values, ddof=1), min(values), max(values))
-            table.add_row(name, *(f"{number:.4f}" for number in numbers))
+        for name, numbers in self.summary().items():
+            table.add_row(name, *(f"{number:.4f}" for number in numbers.values()))
         return table
 
     def verdicts(self) -> list[str]:
@@ -73,12 +88,17 @@ class Repeats:
 
 
 def repeat(
-    run: Callable[[int], Comparison], seeds: Sequence[int], *, metric: str = "accuracy", out: str | Path | None = None
+    run: Callable[[int], Comparison],
+    seeds: Sequence[int],
+    *,
+    metric: str = "accuracy",
+    out: str | Path | None = None,
+    tuned_on: int | None = None,
 ) -> Repeats:
     """Call `run(seed)`, a whole duel on a split of its own, for each seed, and compare the contestants over all runs.
 
-    Where settings were tuned, they were so once, on the validation rows of the first split: rows that another split
-    puts into its test may have helped to choose them, alike for all contestants.
+    Where settings were tuned, they were so once, on the validation rows of the split of seed `tuned_on`: rows that
+    another split puts into its test may have helped to choose them, alike for all contestants.
     """
     if len(seeds) < 2:
         raise InputError(f"Expected two or more seeds. Received: {len(seeds)}.")
@@ -87,7 +107,7 @@ def repeat(
     scores = {name: tuple(float(one.outcomes[name].evaluation[metric].value) for one in results) for name in names}
     rows = results[0].data["rows"]
     pairs = compare_recipes(scores, test_rows=rows["test"], train_rows=rows["fit"]) if len(names) > 1 else ()
-    repeats = Repeats(metric, tuple(seeds), scores, pairs)
+    repeats = Repeats(metric, tuple(seeds), scores, pairs, tuned_on)
     if out is not None:
         write_json(Path(out) / "seeds.json", repeats.to_dict())
     return repeats

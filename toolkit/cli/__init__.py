@@ -1,7 +1,7 @@
 """The command `touchstone`: parses, calls, prints; no logic, and no TensorFlow before the arguments are right."""
 
 import sys
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import typer
 from typer.exceptions import TyperException
@@ -10,18 +10,34 @@ from toolkit.cli import doctor, duel, judge, look, search, train, use  # noqa: F
 from toolkit.cli.options import app
 from toolkit.errors import InputError
 
+INTERRUPTED = 130  # what typer returns after Ctrl-C, whose KeyboardInterrupt it keeps to itself
+
 
 def main(command: str | None = None) -> None:
-    """Run the command line, or `command` with it; a user's error is one line on standard error and exit status 2."""
+    """Run the command line, or one `command` of it, whose name may lead the arguments or not.
+
+    A user's error is one line on standard error and exit status 2.
+    """
     try:
-        sys.exit(app([command, *sys.argv[1:]] if command else None, standalone_mode=False) or 0)
+        status = _run(command)
     except (KeyboardInterrupt, typer.Abort):
-        _fail("Interrupted. What was finished is kept; the same command goes on from there.", 130)
+        status = INTERRUPTED
     except InputError as error:
         _fail(str(error), 2)
     except TyperException as error:  # what the parser of arguments refuses
         message = getattr(error, "format_message", error.__str__)()
         _fail(f"{message} `touchstone --help` shows the commands, `touchstone COMMAND --help` one of them.", 2)
+    if status == INTERRUPTED:
+        _fail("Interrupted. What was finished is kept; the same command goes on from there.", INTERRUPTED)
+    sys.exit(status or 0)
+
+
+def _run(command: str | None) -> Any:
+    if command is None:
+        return app(standalone_mode=False)
+    arguments = sys.argv[2:] if sys.argv[1:2] == [command] else sys.argv[1:]
+    alone: Any = typer.main.get_command(app)
+    return alone.commands[command].main(arguments, "python -m toolkit.tuning", standalone_mode=False)
 
 
 def _fail(line: str, status: int) -> NoReturn:

@@ -1,6 +1,5 @@
 """The commands of the duel: list, compare."""
 
-import json
 import shlex
 import sys
 from collections.abc import Iterable, Mapping
@@ -9,16 +8,21 @@ from typing import Annotated, Any
 
 import typer
 
-from toolkit.cli import after
+from toolkit.cli import after, tuned
 from toolkit.cli.options import (
     Cache,
     Confidence,
     Data,
     Engine,
+    Duplicates,
     Epochs,
+    Fit,
+    Folds,
     ImageSize,
+    Method,
     Names,
     Options,
+    Objective,
     Preset,
     Ray,
     Resamples,
@@ -31,6 +35,7 @@ from toolkit.cli.options import (
     app,
     own_modules,
     recipe_of,
+    runs_folder,
     wake_keras,
     wants_gpu,
 )  # fmt: skip
@@ -77,10 +82,8 @@ def compare(
     validation: Validation = 0.1,
     test: Test = 0.2,
     skip_bad: SkipBad = False,
-    fit: Annotated[str, typer.Option(help="Other proportions: crop, pad (with black) or squash.")] = "crop",
-    duplicates: Annotated[
-        str, typer.Option(help="Copies of a picture share a split: together; or ignore.")
-    ] = "together",
+    fit: Fit = "crop",
+    duplicates: Duplicates = "together",
     cache: Cache = None,
     preset: Preset = "standard",
     epochs: Epochs = None,
@@ -91,6 +94,9 @@ def compare(
         int | None, typer.Option(help="First search each contestant's settings for so many trials.")
     ] = None,
     tune_seconds: Annotated[float | None, typer.Option(help="The same by seconds for each; or both.")] = None,
+    objective: Objective = None,
+    method: Method = None,
+    folds: Folds = None,
     workers: Workers = 1,
     ray: Ray = None,
     found: Annotated[
@@ -115,8 +121,7 @@ def compare(
     from toolkit.catalogue import DEFAULTS, check_names, weights_of
     from toolkit.cli.given import check_engine, options_of
     from toolkit.models.backbones import BACKBONES
-    from toolkit.tuning import Budget
-    from toolkit.tuning.together import chosen_before
+    from toolkit.tuning.together import check_rows, check_untuned, chosen_before
 
     own_modules()
     chosen = tuple(names or (() if ladder else DEFAULTS))
@@ -126,9 +131,13 @@ def compare(
     check_engine(engine, chosen)
     recipe = recipe_of(preset, epochs)
     values, tuning = chosen_before(found or [], chosen)
-    budget = None if tune is None and tune_seconds is None else Budget(tune, tune_seconds)
+    budget = tuned.budget_of(tune, tune_seconds, objective=objective, method=method, folds=folds)
+    settings = tuned.settings_of(objective, method, folds, seed=seed)
     if budget and found:
         raise InputError("Expected --tune or --from. Received both; tune all contestants alike, or none.")
+    folder = out or Path("runs") / runs_folder(data)
+    if not budget:
+        check_untuned(folder)
     elsewhere = _elsewhere(ray) if ray else None
     from toolkit.data import load
 
@@ -138,6 +147,7 @@ def compare(
         return load(data, image_size, seed=seed, validation=validation, test=test, **handling)
 
     dataset = loaded(seed)
+    check_rows(found or [], dataset.manifest)
     wake_keras()
     from toolkit.catalogue import contestants
     from toolkit.comparison import compare as run_duel
@@ -147,10 +157,12 @@ def compare(
     if climbed:
         chosen = (*dict.fromkeys((*chosen, *climbed.names)),)
         begun = {**begun, **climbed.weights}
-    folder = out or Path("runs") / (Path(data).resolve().stem if Path(data).exists() else data.replace(":", "_"))
     if budget:
+        places = tuned.pools(ray, workers, chosen)
         asked = {name: {"weights": begun.get(name, "imagenet"), "options": built_in.get(name)} for name in chosen}
-        values, tuning = _tuned(chosen, dataset, folder, recipe, asked, budget, _pools(ray, workers, chosen), seed)
+        values, tuning = tuned.tuned(chosen, dataset, folder, recipe, asked, budget, settings, places)
+    elif tuning:
+        tuning["untuned"] = [name for name in chosen if name not in values]
     told: dict[str, Any] = {"confidence": confidence, "resamples": resamples, "tuning": tuning, "elsewhere": elsewhere}
     told["command"] = shlex.join(["touchstone", *sys.argv[1:]])
 
@@ -183,7 +195,9 @@ def compare(
             drawn = loaded(other)
             return duel(other, drawn, folder / "seeds" / str(other), fighters(other, drawn))
 
-        repeats = repeat(again, range(seed, seed + seeds), out=folder)
+        if tuning:
+            _print([], [tuned.ONCE.format(seed=seed)])
+        repeats = repeat(again, range(seed, seed + seeds), out=folder, tuned_on=seed if tuning else None)
         _print([repeats.table()], repeats.verdicts())
         ending = [repeats.conclusion()] if repeats.pairs else []
     from toolkit.report import keep_images, write_report
@@ -207,41 +221,6 @@ def _ladder(image_shape: tuple[int, int, int], begun: Mapping[str, Any]) -> Any:
     return ladder(image_shape, {name: origin for name, origin in begun.items() if name in BACKBONES})
 
 
-def _tuned(
-    chosen: tuple[str, ...],
-    dataset: Any,
-    folder: Path,
-    recipe: Any,
-    asked: Any,
-    budget: Any,
-    workers: Any,
-    seed: int,
-) -> tuple[Any, Any]:
-    """The best values of each contestant after the same budget, and the account of what was spent."""
-    from toolkit.catalogue import space
-    from toolkit.progress import bar
-    from toolkit.tuning import Settings, tune_all
-    from toolkit.tuning.spaces import shorter
-    from toolkit.tuning.together import account
-
-    shape, recipe = dataset.image_shape, shorter(recipe, len(dataset.train))
-    spaces = {name: space(name, shape, seed=seed, recipe=recipe, **asked[name]) for name in chosen}
-    fixed = {name: dict(told["options"]) for name, told in asked.items() if told["options"]}
-    with bar("Tuning", None) as advance:
-        searches = tune_all(
-            spaces,
-            dataset,
-            out=folder,
-            trials=budget.trials,
-            seconds=budget.seconds,
-            settings=Settings(seed=seed, about={"recipe": json.loads(recipe.to_json()), **fixed}),
-            workers=workers,
-            watch=lambda name, book: advance(0, note=f"{name}, trial {len(book)}"),
-        )
-    best = {name: search.best.values for name, search in searches.items()}
-    return best, account(searches, budget.trials, budget.seconds)
-
-
 def _elsewhere(ray: str) -> Any:
     """Contestants as tasks of a Ray cluster; networks ask for a GPU."""
     from functools import partial
@@ -250,14 +229,6 @@ def _elsewhere(ray: str) -> Any:
 
     connected(ray)
     return partial(run_all, ray, wants_gpu)
-
-
-def _pools(ray: str | None, workers: int, names: Iterable[str]) -> Any:
-    if ray is None:
-        return workers
-    from toolkit.tuning import rays
-
-    return {name: rays(ray, workers, wants_gpu(name)) for name in names}
 
 
 def _print(tables: Iterable[Any], lines: Iterable[str]) -> None:

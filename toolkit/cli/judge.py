@@ -155,18 +155,23 @@ def _show(results: dict[str, Any], pairs: Sequence[Any], together: Any, further:
 
 @app.command()
 def report(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN", help="Folders that `touchstone compare` wrote.")],
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN", help="Folders that `compare` wrote, or one of `tune`.")],
     out: Annotated[Path | None, typer.Option(help="File to write. [report.html, .md or .tex in the first RUN]")] = None,
     format: Annotated[str, typer.Option(help="html, or md or tex: the tables alone.")] = "html",
     figures: Annotated[Path | None, typer.Option(help="Folder for every figure as SVG and PNG; of one RUN.")] = None,
 ) -> None:
     """One file to send: the verdict, tables, figures and images of one or more runs."""
-    from toolkit.report import write_figures, write_report, write_tables
+    from toolkit.report import write_figures, write_report, write_search, write_tables
 
     if format not in ("html", "md", "tex"):
         raise unknown("format", format, ("html", "md", "tex"))
     if figures is not None and len(runs) > 1:
         raise InputError(f"Expected one RUN with --figures. Received: {len(runs)}.")
+    if len(runs) == 1 and (runs[0] / "search.json").is_file():
+        if format != "html" or figures is not None:
+            raise InputError(f"Expected --format html without --figures of a search. {runs[0]} is one.")
+        print(f"Written to {write_search(runs[0], out)}")
+        return
     path = out or runs[0] / f"report.{format}"
     if format == "html":
         write_report(runs, path)

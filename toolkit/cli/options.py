@@ -36,6 +36,13 @@ Names = Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Contest
 Validation = Annotated[float, typer.Option(help="Share of rows for validation, where there is no such part.")]
 Test = Annotated[float, typer.Option(help="Share of rows for the test, where there is no such part.")]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave out files that cannot be read, and list them.")]
+Fit = Annotated[str, typer.Option(help="Other proportions: crop, pad (with black) or squash.")]
+Duplicates = Annotated[str, typer.Option(help="Copies of a picture share a split: together; or ignore.")]
+Objective = Annotated[str | None, typer.Option(help="Of a search: log_loss, accuracy or macro_f1. [log_loss]")]
+Method = Annotated[str | None, typer.Option(help="Of a search: bayesian, random, grid or hyperband. [bayesian]")]
+Folds = Annotated[
+    int | None, typer.Option(help="A search judges by so many folds of the rows but the test's. [the validation rows]")
+]
 Epochs = Annotated[int | None, typer.Option(help="At most so many epochs for each network.", min=1)]
 Preset = Annotated[str, typer.Option(help="The recipe that networks begin with: quick, standard, thorough or paper.")]
 Workers = Annotated[int, typer.Option(help="Processes that tune side by side.", min=1)]
@@ -68,6 +75,11 @@ def wake_keras() -> None:
     finally:
         os.dup2(kept, 2)
         os.close(kept)
+
+
+def runs_folder(data: str) -> str:
+    """What the folder of a run on this data is called where nobody names one."""
+    return Path(data).resolve().stem if Path(data).exists() else data.replace(":", "_")
 
 
 def own_modules() -> None:

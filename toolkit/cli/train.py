@@ -72,7 +72,7 @@ def train(
     from toolkit.catalogue import CATALOGUE, check_names, weights_of
     from toolkit.cli.given import check_engine, fields_of, options_of
     from toolkit.training.recipe import Recipe
-    from toolkit.tuning.together import chosen_before
+    from toolkit.tuning.together import check_rows, chosen_before
 
     own_modules()
     check_names([name])
@@ -91,6 +91,7 @@ def train(
 
     handling: dict[str, Any] = {"validation": validation, "test": test_share, "skip_bad": skip_bad, "cache": cache}
     dataset = load(data, image_size, seed=seed, **handling)
+    check_rows([found] if found else [], dataset.manifest)
     wake_keras()
     if processes is not None:
         purpose = (name, dataset.manifest.sha256, preset, told, values, str(begun), built_in, seed)

@@ -16,15 +16,19 @@ from toolkit.report import facts, gallery, pictures, thumbnails
 from toolkit.report.colours import COLOURS, page_style, template
 from toolkit.report.page import Cell, run_page
 from toolkit.report.reading import Entrant, Run, read_runs
+from toolkit.report.repeats import repeats_cells
 from toolkit.report.svg import marker_path
 from toolkit.report.tables import pairs_table
 from toolkit.report.text import MISSING, fixed, percent
+from toolkit.report.tuning import tuning_cells
 from toolkit.report.verdict import pair_of, undecided
 from toolkit.runs import write_text
 
 SECTIONS = (
     ("leaderboard", "Leaderboard", "leaderboard"),
     ("sure", "How sure", "forest"),
+    ("tuning", "Tuning", "tuning"),
+    ("seeds", "Seeds", "seeds"),
     ("cost", "Cost", "prices"),
     ("confusion", "Confusion", "confusions"),
     ("calibration", "Calibration", "reliability"),
@@ -97,6 +101,8 @@ def _page(run: Run, number: int, found: dict[int, bytes]) -> dict[str, Any]:
     return {
         **page,
         "pairs": pairs_table(run),
+        "tuning": tuning_cells(run),
+        "seeds": repeats_cells(run),
         "price_tabs": [(price.head, None) for price, _, _ in page["prices"]],
         "confusion_tabs": entries,
         "gallery_tabs": [(one["chapter"].title, None) for one in page["gallery"]],

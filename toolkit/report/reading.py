@@ -125,6 +125,8 @@ def read_runs(folders: Sequence[str | Path]) -> tuple[Run, ...]:
 def _read_comparison(folder: Path) -> dict[str, Any]:
     path = folder / "comparison.json"
     if not path.is_file():
+        if (folder / "search.json").is_file():
+            raise InputError(f"Expected the folder of a run. {folder} is that of a search; report it alone.")
         if (folder / "run.json").is_file():
             raise InputError(
                 f"Expected a finished run. {folder} is half finished; the command that began it goes on from there."

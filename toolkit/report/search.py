@@ -13,6 +13,7 @@ from toolkit.report.page import HALF, both
 from toolkit.report.text import fixed, seconds
 from toolkit.runs import read_json, write_text
 
+NEEDED = {"contestant", "data", "method", "objective", "space", "trials"}
 MOST_AXES, AXIS = 9, 80.0  # of the parallel coordinates: the most important ones, as many as have so many pixels each
 
 
@@ -26,6 +27,8 @@ def write_search(folder: str | Path, path: str | Path | None = None) -> Path:
     if not book.is_file():
         raise InputError(f"Expected the folder of a search. {book} is not there.")
     search = read_json(book)
+    if not isinstance(search, dict) or not set(search) >= NEEDED:
+        raise InputError(f"Expected {', '.join(sorted(NEEDED))} in {book}. Received other JSON; search anew.")
     path = Path(path) if path is not None else Path(folder) / "search.html"
     text = (
         page_environment()

@@ -8,7 +8,9 @@ from toolkit.report.facts import cost_notes
 from toolkit.report.figures.cost import PRICES
 from toolkit.report.figures.intervals import points_between
 from toolkit.report.reading import Interval, Run
+from toolkit.report.repeats import repeats_cells
 from toolkit.report.text import MISSING, fixed
+from toolkit.report.tuning import tuning_cells
 from toolkit.report.verdict import verdict
 
 METRICS = {  # those that the tables show, where the run has them
@@ -109,8 +111,10 @@ def latex(runs: Sequence[Run]) -> str:
 
 
 def _tables(run: Run) -> list[Table]:
-    costs = costs_table(run)
-    return [leaderboard(run), *([costs] if len(costs.head) > 1 else []), *([pairs_table(run)] if run.pairs else [])]
+    costs, chosen = costs_table(run), tuning_cells(run)
+    further = [Table(*cells) for cells in (*([chosen] if chosen else []), *repeats_cells(run))]
+    pairs = [pairs_table(run)] if run.pairs else []
+    return [leaderboard(run), *([costs] if len(costs.head) > 1 else []), *pairs, *further]
 
 
 def _markdown_table(table: Table) -> str:

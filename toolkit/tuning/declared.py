@@ -4,9 +4,11 @@ A space is a function `space(hp) -> Classifier`; `hp` is KerasTuner's HyperParam
 """
 
 import copy
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from toolkit.classifier import Classifier
 from toolkit.errors import InputError, unknown
 
 Space = Callable[[Any], Any]
@@ -47,16 +49,34 @@ def at(space: Any, values: Mapping[str, Any]) -> Any:
     return chosen
 
 
-def build(function: Space, space: Any, values: Mapping[str, Any]) -> Any:
-    """The classifier of these values, refusing a function that asks for what the space did not declare."""
-    chosen = at(space, values)
-    classifier = function(chosen)
-    if len(chosen.space) != len(space.space):
-        new = ", ".join(one.name for one in chosen.space[len(space.space) :])
-        raise ChangedError(
-            f"Expected a space that asks for the same hyper-parameters at each call. It now asks for {new} too."
-        )
+def build(
+    function: Space, space: Any, values: Mapping[str, Any], expected: Sequence[Mapping[str, Any]] | None = None
+) -> Any:
+    """The classifier of these values, refusing a function that asks for other things than the space declared.
+
+    `expected` is the `description` of the space before it was narrowed; None: nothing was.
+    """
+    asked = type(space)()
+    asked.values = dict(values)
+    classifier = function(asked)
+    declared_before = {_known(one): one for one in (description(space) if expected is None else expected)}
+    now = {_known(one): one for one in description(asked)}
+    new = sorted({one["name"] for one in now.values()} - {one["name"] for one in declared_before.values()})
+    left_out = sorted(set(values) - {one["name"] for one in now.values()})
+    other = sorted(one["name"] for place, one in now.items() if declared_before.get(place, one) != one)
+    for names, what in ((new, "asks for {} too"), (left_out, "does not ask for {}"), (other, "allows others for {}")):
+        if names:
+            raise ChangedError(
+                "Expected a space that asks for the same hyper-parameters at each call. With other values it now "
+                f"{what.format(', '.join(names))}; what is asked for under a condition belongs into "
+                "hp.conditional_scope, randomness into seeds."
+            )
     return classifier
+
+
+def _known(one: Mapping[str, Any]) -> str:
+    """What tells a parameter from others: its name, and the conditions that it stands under."""
+    return json.dumps([one["name"], one["conditions"]], sort_keys=True, default=str)
 
 
 class ChangedError(InputError):
@@ -113,7 +133,7 @@ def _explored(space: Space) -> Any:
 
 def _call(space: Space, hp: Any) -> None:
     try:
-        space(hp)
+        classifier = space(hp)
     except InputError:
         raise
     except Exception as error:  # whatever a user's function may raise
@@ -121,17 +141,22 @@ def _call(space: Space, hp: Any) -> None:
         raise InputError(
             f"Expected a space that builds a classifier. It raised {type(error).__name__}: {line}"
         ) from error
+    if not isinstance(classifier, Classifier):
+        raise InputError(
+            "Expected a space that returns a classifier, with fit and predict_proba. "
+            f"Received: {type(classifier).__name__}."
+        )
 
 
 def _fixed(parameter: Any, value: Any) -> Any:
     from keras_tuner.engine.hyperparameters import Fixed
 
     kind = type(parameter).__name__
-    choices = {str(choice): choice for choice in parameter.values} if kind in ("Choice", "Boolean") else {}
-    if choices:
-        if str(value) not in choices:
+    if kind in ("Choice", "Boolean"):
+        choices = {str(choice): choice for choice in parameter.values}
+        chosen = next((choice for choice in parameter.values if _same(choice, value)), None)
+        if chosen is None:
             raise unknown(f"value of '{parameter.name}'", str(value), choices)
-        chosen = choices[str(value)]
     elif kind == "Fixed":
         raise InputError(f"Expected a hyper-parameter that varies. The space itself fixes '{parameter.name}'.")
     else:
@@ -140,10 +165,22 @@ def _fixed(parameter: Any, value: Any) -> Any:
     return Fixed(parameter.name, chosen, conditions=copy.deepcopy(parameter.conditions))
 
 
+def _same(choice: Any, value: Any) -> bool:
+    """Whether text of a command line, or a plain value, means this choice: 0 is 0.0, and true is True."""
+    if isinstance(choice, bool):
+        return str(choice).lower() == str(value).lower()
+    if isinstance(choice, str) or isinstance(value, bool):
+        return str(choice) == str(value)
+    try:
+        return float(choice) == float(value)
+    except (TypeError, ValueError):
+        return False
+
+
 def _within(parameter: Any, low: Any, high: Any) -> Any:
     kind = type(parameter).__name__
     if kind == "Choice" and not isinstance(parameter.values[0], str | bool):
-        low, high = _number(parameter, low), _number(parameter, high)
+        low, high = _ends(parameter, low, high)
         kept = [choice for choice in parameter.values if low <= choice <= high]
         if not kept:
             raise InputError(
@@ -153,7 +190,7 @@ def _within(parameter: Any, low: Any, high: Any) -> Any:
         default = parameter.default if parameter.default in kept else kept[0]
         config = {**parameter.get_config(), "values": kept, "default": default}
     elif kind in ("Float", "Int"):
-        low, high = (_number(parameter, end, whole=kind == "Int") for end in (low, high))
+        low, high = _ends(parameter, low, high, whole=kind == "Int")
         _check_within(parameter, low, high)
         default = min(max(parameter.default, low), high)
         config = {**parameter.get_config(), "min_value": low, "max_value": high, "default": default}
@@ -163,12 +200,23 @@ def _within(parameter: Any, low: Any, high: Any) -> Any:
     return type(parameter)(**config)
 
 
+def _ends(parameter: Any, low: Any, high: Any, whole: bool = False) -> tuple[float, float]:
+    """Both ends as numbers, the lower one first."""
+    first, last = (_number(parameter, end, whole) for end in (low, high))
+    if first > last:
+        raise InputError(f"Expected the range of '{parameter.name}' as LOW:HIGH. Received: {first:g}:{last:g}.")
+    return first, last
+
+
 def _number(parameter: Any, value: Any, whole: bool = False) -> float:
+    kind = "a whole number" if whole else "a number"
     try:
-        return int(value) if whole else float(value)
-    except ValueError:
-        kind = "a whole number" if whole else "a number"
+        number = float(value)
+    except (TypeError, ValueError):
         raise InputError(f"Expected '{parameter.name}' as {kind}. Received: {value!r}.") from None
+    if whole and not number.is_integer():
+        raise InputError(f"Expected '{parameter.name}' as {kind}. Received: {value!r}.")
+    return int(number) if whole else number
 
 
 def _check_within(parameter: Any, low: float, high: float) -> None:

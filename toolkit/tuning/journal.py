@@ -18,10 +18,20 @@ SCHEMA = 1
 
 
 def read_trials(folder: Path) -> list[Trial]:
-    """The trials of the folder's book in their order, none where there is no book yet."""
+    """The trials of the folder's book in their order, none where there is no book yet.
+
+    Raises:
+        InputError: for a file that is no book.
+    """
     if not (folder / BOOK).exists():
         return []
-    return [Trial.from_dict(trial) for trial in read_json(folder / BOOK)["trials"]]
+    book = read_json(folder / BOOK)
+    try:
+        return [Trial.from_dict(trial) for trial in book["trials"]]
+    except (TypeError, KeyError, AttributeError, ValueError):
+        raise InputError(
+            f"Expected the trials of a search in {folder / BOOK}. Received other JSON; name another folder."
+        ) from None
 
 
 def write_trials(folder: Path, head: Mapping[str, Any], trials: Sequence[Trial]) -> None:

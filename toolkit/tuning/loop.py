@@ -20,6 +20,11 @@ class Pool(Protocol):
 
     places: tuple[str, ...]  # each for one trial at a time; more may turn up in `ended`
 
+    @property
+    def waking(self) -> bool:
+        """Whether all that run trials are still starting, which costs a search nothing."""
+        ...
+
     def start(self, place: str, trial: Trial) -> None:
         """Have the trial run at that place."""
         ...
@@ -65,8 +70,9 @@ class Loop:
             self.elapsed += seconds
             if not self.running and not more:
                 return
+            begun = bool(self.running) and not self.pool.waking  # waiting for the first worker costs nothing
             news, seconds = timed(self.pool.ended)
-            self.elapsed += seconds if self.running else 0  # waiting for the first worker costs nothing
+            self.elapsed += seconds if begun else 0
             for place, trial in news:
                 if trial is not None:
                     self._record(trial)

@@ -45,6 +45,8 @@ class _Runner:
 class Rays:
     """A pool of actors; one that dies has its trial run again by another."""
 
+    waking = False
+
     def __init__(self, job: Job, address: str, count: int, gpu: bool) -> None:
         self.places = tuple(f"actor {number}" for number in range(count))
         self._ray = connected(address)

@@ -6,13 +6,14 @@ had not been, because trial n is drawn from (seed, n, trials so far) and not fro
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterator
 from typing import Any
 
 import keras_tuner
 import numpy as np
 from keras_tuner.engine.trial import Trial as OracleTrial
 from keras_tuner.engine.trial import TrialStatus
+from numpy.typing import NDArray
 
 from toolkit.tuning.gaussian import propose
 from toolkit.tuning.points import Cube, Values, key
@@ -20,6 +21,7 @@ from toolkit.tuning.trial import OBJECTIVES, Trial
 
 MOST_DRAWS = 1000  # random settings in a row that were tried before: then the space is exhausted
 GRID_STEPS = 5  # of a continuous parameter
+MOST_CELLS = 10**6  # of a grid that are put in order, or drawn
 ETA = 3  # hyperband keeps a third
 ROUNDS = 3  # of hyperband: 1/9, 1/3 and all of the training rows
 RANDOM_POINTS = (4, 10)  # before the first suggestion, defaults included: as many as parameters, but from 4 to 10
@@ -146,19 +148,21 @@ class Grid(Oracle):
         """See `Oracle.choose`."""
         if number == 0:
             return super().choose(number)
-        shape = self.cube.grid_shape(GRID_STEPS)
-        total, tried = math.prod(shape), self.tried()
-        random = np.random.default_rng(self.own_seed)
-        order: Iterable[int] = (
-            random.permutation(total) if total <= 10**6 else (int(i) for i in random.integers(total, size=10**6))
-        )
-        for index in order:
-            steps = np.unravel_index(int(index), shape) if shape else ()
-            point = (np.array(steps, float) + 0.5) / np.array(shape, float)
-            values = self.cube.values(point)
+        shape, tried = self.cube.grid_shape(GRID_STEPS), self.tried()
+        for steps in self._order(shape):
+            values = self.cube.values((steps + 0.5) / np.array(shape, float))
             if key(values) not in tried:
                 return "grid", values, {}
         return TrialStatus.STOPPED
+
+    def _order(self, shape: tuple[int, ...]) -> Iterator[NDArray[np.int64]]:
+        """The cells (M,) of the grid, each once; of a vast one some at random, which nobody will ever exhaust."""
+        random, total = np.random.default_rng(self.own_seed), math.prod(shape)
+        if total > MOST_CELLS:
+            yield from (random.integers(np.array(shape)) for _ in range(MOST_CELLS))
+            return
+        for index in random.permutation(total):
+            yield np.array(np.unravel_index(int(index), shape) if shape else (), np.int64)
 
 
 class Hyperband(Oracle):

@@ -1,5 +1,6 @@
 """Settings as points of the unit cube, and back. It knows KerasTuner's hyper-parameters, not what they do."""
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 Values = dict[str, Any]  # the active hyper-parameters by name, plain values
 Points = NDArray[np.float64]  # (N, M), 0..1, a column for each of M parameters that can vary
 
+MOST_LEVELS = 10_000  # of a parameter; beyond, one level is like the next, and naming them all takes memory
 APART = 0.7  # of two choices without an order, on each of their coordinates: about 1 in all
 
 
@@ -34,7 +36,7 @@ class Cube:
         for one in space.space:
             if _kind(one) == "Fixed":
                 continue
-            levels = tuple(one.values) if _kind(one) in ("Choice", "Boolean") or one.step is not None else ()
+            levels = _levels(one)
             needs = tuple(_need(condition, names, self.axes, fixed) for condition in one.conditions)
             names[one.name] = len(self.axes)
             ordered = _kind(one) != "Boolean" and getattr(one, "ordered", True)
@@ -105,11 +107,23 @@ def _kind(parameter: Any) -> str:
     return type(parameter).__name__
 
 
+def _levels(parameter: Any) -> tuple[Any, ...]:
+    """What it can be, in its order; empty where it is continuous or can be too much."""
+    if _kind(parameter) in ("Choice", "Boolean"):
+        return tuple(parameter.values)
+    if parameter.step is None:
+        return ()
+    levels = tuple(itertools.islice(parameter.values, MOST_LEVELS + 1))
+    return levels if len(levels) <= MOST_LEVELS else ()
+
+
 def _need(
     condition: Any, names: Mapping[str, int], axes: list[Axis], fixed: Mapping[str, Any]
 ) -> tuple[int, tuple[int, ...]] | None:
     """The axis of a condition's parent and the levels that meet it; None: it is always met; axis -1: never."""
     if condition.name in names:
         parent = axes[names[condition.name]]
+        if not parent.levels:
+            return None  # it cannot be told from a point where that is met: taken as met
         return names[condition.name], tuple(i for i, level in enumerate(parent.levels) if level in condition.values)
     return None if fixed.get(condition.name) in condition.values else (-1, ())

@@ -104,7 +104,7 @@ def _serve(line: _Line, job: Job, name: str, stop: threading.Event, watch: Calla
                 continue
             trial = wire.unpacked(given)
             pool.start("here", trial)
-            sign = messages.GetTrialRequest(trial_id=str(trial.number))
+            sign = wire.sign_of_life(trial.number, name)
             try:
                 while not (ended := pool.ended(SIGN_SECONDS)) and not stop.is_set():
                     line.ask("GetTrial", sign, lambda _: None)

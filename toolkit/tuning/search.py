@@ -18,7 +18,7 @@ from toolkit import runs
 from toolkit.data import Dataset
 from toolkit.errors import InputError
 from toolkit.tuning import journal
-from toolkit.tuning.declared import Space, build, declared, description, narrowed
+from toolkit.tuning.declared import Space, at, declared, description, narrowed
 from toolkit.tuning.importance import importance
 from toolkit.tuning.loop import Loop, Watch
 from toolkit.tuning.settings import Budget, Settings
@@ -36,6 +36,7 @@ class Search:
     importance: dict[str, float]  # share of the score's variation that each hyper-parameter explains; sums to 1
     function: Space
     space: Any  # keras_tuner.HyperParameters
+    folds: int = 0  # 0: chosen on the hold-out
 
     @property
     def best(self) -> Trial:
@@ -52,7 +53,7 @@ class Search:
 
     def classifier(self) -> Any:
         """A new, unfitted classifier of the best setting."""
-        return build(self.function, self.space, self.best.values)
+        return self.function(at(self.space, self.best.values))
 
 
 Pools = Callable[[Job], Any]  # makes the `Pool` of a search, a context manager
@@ -89,16 +90,17 @@ def tune(
     with ExitStack() as stack:
         folder = Path(out) if out is not None else None
         known = _opened(folder, head, stack) if folder is not None else []
+        book = {**head, "budget": budget.to_dict()}  # which may grow, and so does not make the search another
         oracle = METHODS[settings.method](job.space, settings.objective, settings.seed, head["first"])
         pool = stack.enter_context(_pools(workers)(job))
-        loop = Loop(oracle, pool, budget, folder, head, watch, {trial.number: trial for trial in known})
+        loop = Loop(oracle, pool, budget, folder, book, watch, {trial.number: trial for trial in known})
         loop.run()
     ended = tuple(trial for trial in loop.book() if trial.status != "running")
-    found = Search(head["contestant"], settings.objective, settings.method, ended, {}, space, job.space)
+    found = Search(head["contestant"], settings.objective, settings.method, ended, {}, space, job.space, settings.folds)
     _ = found.best  # refuses a search without one
     weights = importance(job.space, ended, settings.objective, settings.seed)
     if folder is not None:
-        journal.write_trials(folder, {**head, "importance": weights}, loop.book())
+        journal.write_trials(folder, {**book, "importance": weights}, loop.book())
     return dataclasses.replace(found, importance=weights)
 
 
@@ -107,18 +109,23 @@ def prepared(space: Space, dataset: Dataset, settings: Settings, name: str | Non
     from toolkit.tuning.oracles import first_points
 
     rows = rows_of(dataset, settings.folds, settings.seed)
-    parameters = narrowed(declared(space), settings.fixed, settings.ranges)
+    whole = declared(space)
+    parameters = narrowed(whole, settings.fixed, settings.ranges)
     head = {
         "contestant": name or str(getattr(space, "__name__", type(space).__name__)),
         **{key: getattr(settings, key) for key in ("objective", "method", "seed", "folds", "prune")},
         "first": settings.first or first_points(len(parameters.space)),
-        "data": {"sha256": dataset.manifest.sha256, "source": dataset.manifest.source},
+        "data": {
+            "sha256": dataset.manifest.sha256,
+            "source": dataset.manifest.source,
+            "fit": dataset.manifest.settings.get("fit"),
+        },
         "image_shape": list(dataset.image_shape),
         "space": description(parameters),
         **({"about": dict(settings.about)} if settings.about else {}),
     }
     digest = hashlib.sha256(json.dumps(head, sort_keys=True).encode()).hexdigest()
-    return Job(space, parameters, rows, settings.seed, digest), head
+    return Job(space, parameters, rows, settings.seed, description(whole), digest), head
 
 
 def _opened(folder: Path, head: Mapping[str, Any], stack: ExitStack) -> list[Trial]:

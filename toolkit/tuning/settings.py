@@ -1,9 +1,10 @@
-"""How to search, and for how long: plain values, checked before anything is built."""
+"""How to search: plain values, checked before anything is built."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from toolkit.budget import Budget as Budget  # the search asks for both here
 from toolkit.errors import InputError, unknown
 from toolkit.tuning.trial import check_objective
 
@@ -13,30 +14,6 @@ METHODS = (
     "grid",
     "hyperband",
 )  # in `oracles.py`; KerasTuner takes seconds to import
-
-
-@dataclass(frozen=True)
-class Budget:
-    """When to stop: so many trials, or so many seconds, whichever is reached first; None is no limit.
-
-    Trials of an earlier run of the same folder count. No trial begins after the seconds are over; the last one ends.
-    """
-
-    trials: int | None = None
-    seconds: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.trials is None and self.seconds is None:
-            raise InputError("Expected a budget: trials, seconds, or both. Received neither.")
-        for name, limit in (("trials", self.trials), ("seconds", self.seconds)):
-            if limit is not None and not limit > 0:
-                raise InputError(f"Expected a budget of more than 0 {name}. Received: {limit}.")
-
-    def over(self, trials: int, seconds: float) -> bool:
-        """Whether that much has used it up."""
-        return (self.trials is not None and trials >= self.trials) or (
-            self.seconds is not None and seconds >= self.seconds
-        )
 
 
 @dataclass(frozen=True)
@@ -63,19 +40,18 @@ class Settings:
 
 def fixed_values(texts: Sequence[str]) -> dict[str, str]:
     """["batch_size=64"] -> {"batch_size": "64"}."""
-    return dict(_assignment(text, "--set NAME=VALUE") for text in texts)
+    return _assignments(texts, "--set NAME=VALUE")
 
 
 def ranges(texts: Sequence[str]) -> dict[str, tuple[float, float]]:
     """["learning_rate=1e-4:1e-2"] -> {"learning_rate": (1e-4, 1e-2)}."""
     found = {}
-    for text in texts:
-        name, value = _assignment(text, "--range NAME=LOW:HIGH")
+    for name, value in _assignments(texts, "--range NAME=LOW:HIGH").items():
         low, _, high = value.partition(":")
         try:
             found[name] = (float(low), float(high))
         except ValueError:
-            raise InputError(f"Expected --range NAME=LOW:HIGH with two numbers. Received: {text!r}.") from None
+            raise InputError(f"Expected --range NAME=LOW:HIGH with two numbers. Received: '{name}={value}'.") from None
     return found
 
 
@@ -91,8 +67,13 @@ def checked_address(text: str) -> str:
     return text
 
 
-def _assignment(text: str, form: str) -> tuple[str, str]:
-    name, sign, value = text.partition("=")
-    if not (name and sign and value):
-        raise InputError(f"Expected {form}. Received: {text!r}.")
-    return name, value
+def _assignments(texts: Sequence[str], form: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for text in texts:
+        name, sign, value = text.partition("=")
+        if not (name and sign and value):
+            raise InputError(f"Expected {form}. Received: {text!r}.")
+        if name in found:
+            raise InputError(f"Expected '{name}' once. Received: {found[name]}, and {value}.")
+        found[name] = value
+    return found

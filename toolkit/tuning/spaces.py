@@ -36,24 +36,36 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "wide_resnet_28_10": {"width": (64, 192, 160), "blocks": (2, 5, 4), **RESIDUAL},
     "vgg11": {"dropout": (0.0, 0.6, 0.5), "activation": ACTIVATIONS},
     "vgg16": {"dropout": (0.0, 0.6, 0.5), "activation": ACTIVATIONS},
-    "googlenet": {"dropout": (0.0, 0.6, 0.4)},
-    "inception": {"dropout": DROPOUT},
+    "googlenet": {"dropout": (0.0, 0.6, 0.4), "activation": ACTIVATIONS},
+    "inception": {"dropout": DROPOUT, "activation": ACTIVATIONS},
     "convnext_atto": {"dropout": DROPOUT, "depth": DEPTH},
     "vit_tiny": TRANSFORMER,
     "vit_small": TRANSFORMER,
+    "capsnet": {
+        "filters": (64, 256, 256), "capsules": (8, 32, 32), "rounds": (1, 5, 3), "reconstruction": (0.0, 0.002, 5e-4),
+        "activation": ACTIVATIONS,
+    },
 }  # fmt: skip
 PRETRAINED: dict[str, Any] = {"dropout": (0.0, 0.6, 0.2)}  # of the head on a backbone with weights
 UNFREEZE = (0.0, 0.1, 0.3, 0.6, 1.0)  # share of the backbone's layers
+# Times `learning_rate`, that of AdamW, or one range of rates could not hold the good ones of all: SGD with momentum
+# wants 10 to 100 times as much, Lion, whose steps all have one size, a third to a tenth (Chen et al. 2023).
+RATES = {"adamw": 1.0, "adam": 1.0, "sgd": 20.0, "lion": 0.2}
 
 
 def recipe(hp: Any, pretrained: bool = False) -> Values:
-    """Fields of a training recipe, its own defaults first; of `pretrained` networks, how much of them moves."""
+    """Fields of a training recipe, its own defaults first; of `pretrained` networks, how much of them moves.
+
+    The rate is AdamW's, of others as many times as `RATES` says.
+    """
     unfreeze = {"unfreeze": hp.Choice("unfreeze", list(UNFREEZE))} if pretrained else {}
+    rate = hp.Float("learning_rate", 1e-4, 3e-2, sampling="log", default=2e-3)
+    optimizer = hp.Choice("optimizer", list(RATES))
     return {
         **unfreeze,
-        "learning_rate": hp.Float("learning_rate", 1e-4, 3e-2, sampling="log", default=2e-3),
+        "learning_rate": rate * RATES[optimizer],
         "batch_size": hp.Choice("batch_size", [16, 32, 64, 128, 256], default=64),
-        "optimizer": hp.Choice("optimizer", ["adamw", "adam", "sgd", "lion"]),
+        "optimizer": optimizer,
         "weight_decay": hp.Float("weight_decay", 1e-4, 0.5, sampling="log", default=0.05),
         "label_smoothing": hp.Float("label_smoothing", 0.0, 0.2, default=0.0),
         "augment": hp.Choice("augment", list(AUGMENTS), default="light"),
@@ -84,23 +96,18 @@ def options(hp: Any, network: str, pretrained: bool = False) -> Values:
     return found
 
 
-def pipeline(hp: Any, name: str) -> Values:
-    """Values of a classical pipeline: `kernel`, `C`, `gamma_factor`, `scaling` and `pca` of its machine, and parameters
-    of its features by scikit-learn's paths, as `set_params` takes them.
-    """
-    found = _machine(hp)
-    for part in FEATURES.get(name, ()):
-        found |= part(hp)
+def features(hp: Any, name: str) -> Values:
+    """Parameters of the features of a pipeline, or of those that `names.FEATURES` composes, by scikit-learn's paths."""
+    found: Values = {}
+    for part, path in FEATURES.get(name, ()):
+        found |= part(hp, path)
     return found
 
 
 def head(hp: Any, name: str) -> Values:
-    """Arguments of a row of `baselines.heads.HEADS`, behind whatever features."""
+    """Arguments of a row of `baselines.heads.HEADS`, behind whatever features; of an svm `machine`."""
     if name == "svm":
-        return {
-            "kernel": hp.Choice("kernel", ["rbf", "linear"]),
-            "C": hp.Float("C", 1e-2, 1e3, sampling="log", default=10.0),
-        }
+        return machine(hp)
     if name in ("linear", "logistic"):
         return {"C": hp.Float("C", 1e-1, 1e4, sampling="log", default=10.0 if name == "linear" else 100.0)}
     if name == "boosting":
@@ -113,8 +120,11 @@ def head(hp: Any, name: str) -> Values:
     return {**found, "depth": hp.Int("depth", 1, 6, default=3)} if name == "adaboost" else found
 
 
-def _machine(hp: Any) -> Values:
-    """`gamma_factor` multiplies scikit-learn's "scale", 1 / (D x variance of the features)."""
+def machine(hp: Any) -> Values:
+    """`kernel` and `C` of an SVM, `scaling` and `pca` before it, and `gamma_factor` of the kernel that has one.
+
+    `gamma_factor` multiplies scikit-learn's "scale", 1 / (D x variance of the features).
+    """
     kernel = hp.Choice("kernel", ["rbf", "linear"])
     found = {
         "kernel": kernel,
@@ -127,15 +137,14 @@ def _machine(hp: Any) -> Values:
     return {**found, "gamma_factor": factor} if kernel == "rbf" else found
 
 
-def _hog_and_picture(hp: Any) -> Values:
-    """HOG on so many levels of cells; 0 leaves the picture out."""
-    found = {**_hog_one(hp), "features__hog__levels": hp.Int("hog_levels", 1, 3, default=2)}
+def _levels(hp: Any, path: str) -> Values:
+    return {f"{path}__levels": hp.Int("hog_levels", 1, 3, default=2)}
+
+
+def _picture(hp: Any, path: str) -> Values:
+    """How much the picture weighs beside HOG; 0 leaves it out."""
     pixels = hp.Float("pixels", 0.0, 1.0, step=0.2, default=0.4)
-    return {**found, **({"features__pixels__scale": pixels} if pixels else {"features__pixels": "drop"})}
-
-
-def _hog_one(hp: Any) -> Values:
-    return _hog(hp, "features__hog")
+    return {f"{path}__scale": pixels} if pixels else {path: "drop"}
 
 
 def _hog(hp: Any, path: str) -> Values:
@@ -166,19 +175,17 @@ def _lbp(hp: Any, path: str) -> Values:
     }
 
 
-def _lbp_alone(hp: Any) -> Values:
-    return _lbp(hp, "features")
-
-
-def _lbp_beside(hp: Any) -> Values:
-    return _lbp(hp, "features__lbp__features")
-
-
-FEATURES: dict[str, tuple[Callable[[Any], Values], ...]] = {
-    "hog_svm": (_hog_and_picture,),
-    "hog_svm_best": (_hog_one,),
-    "lbp_svm": (_lbp_alone,),
-    "hog_lbp_svm": (_hog_one, _lbp_beside),
+Part = Callable[[Any, str], Values]
+FEATURES: dict[str, tuple[tuple[Part, str], ...]] = {  # what varies, and where it stands
+    "hog_svm": ((_hog, "features__hog"), (_levels, "features__hog"), (_picture, "features__pixels")),
+    "hog_svm_best": ((_hog, "features__hog"), (_picture, "features__pixels")),
+    "lbp_svm": ((_lbp, "features"),),
+    "hog_lbp_svm": ((_hog, "features__hog"), (_lbp, "features__lbp__features")),
+    # of those that heads are composed with
+    "hog": ((_hog, "features"),),
+    "lbp": ((_lbp, "features__features"),),
+    "hog_lbp": ((_hog, "features__hog"), (_lbp, "features__lbp__features")),
+    "hog_lbp_colour": ((_hog, "features__hog"), (_lbp, "features__lbp__features")),
 }
 
 

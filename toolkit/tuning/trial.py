@@ -1,6 +1,6 @@
 """One trial: fit on training rows, score on validation rows. It knows the protocol, and not who proposed the values."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
@@ -53,6 +53,7 @@ class Job:
     space: Any  # keras_tuner.HyperParameters
     rows: "Rows"
     seed: int
+    declared: Sequence[Mapping[str, Any]]  # `description` of what the function asks for, before it was narrowed
     digest: str = ""  # SHA-256 of all that makes the search this one and no other
 
 
@@ -138,7 +139,7 @@ def _scored(job: Job, trial: Trial, watch: _Curve) -> dict[str, float]:
     rows, labels, answers = job.rows, [], []
     for fold, (learn, judge) in enumerate(rows.folds):
         learn = _part(rows.labels, learn, trial.share, job.seed)
-        classifier = build(job.function, job.space, trial.values)
+        classifier = build(job.function, job.space, trial.values, job.declared)
         if fold == 0 and hasattr(classifier, "each_epoch"):
             classifier.each_epoch = watch
         classifier.fit(_taken(rows.images, learn), rows.labels[learn])

@@ -38,6 +38,11 @@ def unpacked(message: Any) -> Trial:
     return Trial.from_dict(json.loads(message.hyperparameters.values.values[TRIAL].string_value))
 
 
+def sign_of_life(number: int, worker: str) -> Any:
+    """That this worker still runs that trial; KerasTuner's message has no field for the worker."""
+    return messages.GetTrialRequest(trial_id=f"{number} {worker}")
+
+
 def digest_message(digest: str) -> Any:
     """What makes the search this one and no other, as a space of one fixed parameter."""
     parameters = HyperParameters()

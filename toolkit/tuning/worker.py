@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from toolkit.tuning.declared import ChangedError
 from toolkit.tuning.trial import run_trial
 
+READY = "ready"  # what it says when all is imported, before its first trial
 ORPHAN_SECONDS = 1.0  # how often a worker looks whether its search is still there
 
 
@@ -30,6 +31,9 @@ def serve(descriptor: int, parent: int, cores: Collection[int] = ()) -> None:
     try:
         job = cloudpickle.loads(pipe.recv_bytes())
         job = replace(job, rows=replace(job.rows, images=job.rows.images.open()))
+        import toolkit.evaluation.metrics  # noqa: F401  # with Keras, which no trial is to wait for
+
+        pipe.send(READY)
         while True:
             trial = cloudpickle.loads(pipe.recv_bytes())
             result: Any
