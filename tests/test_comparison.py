@@ -1,5 +1,6 @@
 """The duel: same rows for all, answers in the right columns, resumed without refitting, nothing half-written."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -12,6 +13,8 @@ from sklearn.preprocessing import FunctionTransformer
 
 import toolkit
 from toolkit.contending import settings
+from toolkit.report.figures.cost import PRICES_BY_KEY
+from toolkit.report.reading import read_runs
 from toolkit.training.checkpoint import Checkpoint
 
 
@@ -76,6 +79,16 @@ def test_the_duel(tmp_path, digits):
     again = toolkit.read_predictions(tmp_path / "run" / "a" / "predictions.npz")
     evaluation = toolkit.evaluate(again.labels, again.probabilities, again.class_names, resamples=200)
     assert evaluation.to_dict()["metrics"]["macro_f1"] == stored["contestants"]["a"]["macro_f1"]
+
+
+def test_the_table_and_the_report_tell_one_price_of_an_image(tmp_path, digits):
+    duel = toolkit.compare({"a": bayes()}, digits, out=tmp_path / "run", resamples=100, keep_models=False)
+    (outcome,) = duel.outcomes.values()
+    (entrant,) = read_runs([tmp_path / "run"])[0].entrants
+    assert outcome.seconds_per_image == PRICES_BY_KEY["batch"].of(entrant)
+    cold = dataclasses.replace(outcome, predict_seconds_per_image=9.0, cost={"batch_seconds_per_image": 0.00123})
+    assert " 1.23 " in str(dataclasses.replace(duel, outcomes={"a": cold}))
+    assert dataclasses.replace(cold, cost={}).seconds_per_image == 9.0
 
 
 def test_validation_rows_train_where_nothing_is_chosen(digits):
