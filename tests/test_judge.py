@@ -260,7 +260,7 @@ def write_images(root, names=("<script>alert(1)</script>", "b&w")):
 
 def test_a_duel_explains_itself_and_its_data(touchstone, tmp_path):
     data, run = write_images(tmp_path / "set"), tmp_path / "run"
-    told = ("compare", data, "pixels_svm", "--out", run, "--explain", 3, "--cache", tmp_path / "cache")
+    told = ("compare", data, "pixels_svm", "--out", run, "--explain", 3, "--no-memory", "--cache", tmp_path / "cache")
     status, _, error = touchstone(*told)
     assert status == 0, error
     with np.load(run / "pixels_svm" / "explanations.npz") as stored:
@@ -280,7 +280,19 @@ def test_a_duel_explains_itself_and_its_data(touchstone, tmp_path):
 
 def test_a_resumed_duel_refuses_predictions_of_other_rows(touchstone, tmp_path):
     data, run = write_images(tmp_path / "set", ("a", "b")), tmp_path / "run"
-    told = ("compare", data, "pixels_svm", "--out", run, "--explain", 0, "--no-audit", "--cache", tmp_path / "cache")
+    told = (
+        "compare",
+        data,
+        "pixels_svm",
+        "--out",
+        run,
+        "--explain",
+        0,
+        "--no-audit",
+        "--no-memory",
+        "--cache",
+        tmp_path / "cache",
+    )
     assert touchstone(*told)[0] == 0
     assert not (run / "audit.json").exists()
     assert not (run / "pixels_svm" / "explanations.npz").exists()

@@ -26,7 +26,7 @@ class Outcome:
     predict_seconds_per_image: float  # of one call for all test rows, its compilation included, divided by them
     size_bytes: int | None  # pickled; None for a contestant that cannot be
     settings: dict[str, Any]
-    cost: dict[str, Any] = dataclasses.field(default_factory=dict)  # `toolkit.cost.Cost`: latency, memory, parameters
+    cost: dict[str, Any] = dataclasses.field(default_factory=dict)  # `toolkit.cost.Cost` and `toolkit.memory.peaks`
     history: dict[str, list[float | None]] = dataclasses.field(default_factory=dict)  # a value an epoch, of networks
     best_epoch: int | None = None  # counted from 0, whose weights were kept
     unsaved: str = ""  # why there is no NAME/model

@@ -104,6 +104,9 @@ def compare(
         bool | None,
         typer.Option("--audit/--no-audit", help="Look at the data too. [up to 3,000 images]"),
     ] = None,
+    memory: Annotated[
+        bool, typer.Option("--memory/--no-memory", help="Measure the memory of each, in a process of its own.")
+    ] = True,
     confidence: Confidence = 0.95,
     resamples: Resamples = 2000,
 ) -> None:
@@ -144,6 +147,7 @@ def compare(
     if budget:
         values, tuning = _tuned(chosen, dataset, folder, recipe, begun, budget, _pools(ray, workers, chosen), seed)
     told: dict[str, Any] = {"confidence": confidence, "resamples": resamples, "tuning": tuning, "elsewhere": elsewhere}
+    told["memory"] = memory
     told["command"] = shlex.join(["touchstone", *sys.argv[1:]])
 
     def fighters(seed: int, dataset: Any) -> Any:
@@ -155,6 +159,7 @@ def compare(
 
     fighting = fighters(seed, dataset)
     result = duel(seed, dataset, folder, fighting)
+    told["memory"] = False  # the models of other seeds take as much
     tables = [result.table(), *([result.pair_table()] if result.pairs and not climbed else [])]
     lines = [result.verdict()]
     if climbed:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from toolkit.memory import IMAGES
 from toolkit.report.reading import Run
 from toolkit.report.text import shortened
 
@@ -100,7 +101,9 @@ def cost_notes(run: Run) -> str:
         for entrant in run.entrants
         if "best_batch" in (cost := dict(entrant.values.get("cost") or {}))
     ]
-    return ", ".join(said) + "." + (f" Best batch: {', '.join(batches)}." if batches else "")
+    memory = any(cost.get("peak_memory_bytes") for cost in costs)
+    about = f" Peak memory: a fresh process reads the model and answers {IMAGES} images." if memory else ""
+    return ", ".join(said) + "." + about + (f" Best batch: {', '.join(batches)}." if batches else "")
 
 
 def _cores(device: Mapping[str, Any]) -> str:
