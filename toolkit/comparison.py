@@ -117,7 +117,7 @@ def compare(
 def _keeping(
     classifier: Classifier, dataset: Dataset, predictions: runs.Predictions, details: dict[str, Any], memory: bool
 ) -> Callable[[Path], None]:
-    """Write the model into a contestant's folder, or the reason why not into its details, and there the memory it takes."""
+    """Write the model into a contestant's folder, or the reason why not into its details; and what it takes."""
 
     def keep(folder: Path) -> None:
         right = predictions.probabilities.argmax(axis=1) == predictions.labels
