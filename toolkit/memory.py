@@ -40,8 +40,6 @@ def peaks(model: Path, images: NDArray[np.uint8]) -> dict[str, int | None]:
 def tell(model: str, batch: str) -> None:
     """What the fresh process does; the last line that it prints is JSON."""
     import keras
-    import sklearn.ensemble
-    import sklearn.linear_model
     import skops.io  # noqa: F401
 
     import toolkit.ensemble

@@ -6,7 +6,7 @@ from typing import Any
 
 from toolkit.memory import IMAGES
 from toolkit.report.reading import Run
-from toolkit.report.text import shortened
+from toolkit.report.text import shortened, size
 
 Lines = list[tuple[str, list[str]]]
 MOST = 8  # lines of one kind
@@ -72,6 +72,8 @@ def again(run: Run) -> list[tuple[str, str]]:
         ),
         ("backend", device.get("backend")),
         ("processor", f"{device['processor']}, {_cores(device)}" if device.get("processor") else None),
+        ("memory", size(device["memory_bytes"]) if device.get("memory_bytes") else None),
+        ("threads", ", ".join(f"{pool} {many}" for pool, many in dict(device.get("threads") or {}).items())),
         ("accelerators", accelerators if device else None),
         ("system", device.get("system")),
         ("versions", ", ".join(f"{name} {version}" for name, version in versions.items())),
