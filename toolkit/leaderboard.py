@@ -166,12 +166,13 @@ class Comparison:
             )
             if member is None or pair is None:
                 continue
-            lead = pair.difference if pair.a == outcome.name else -pair.difference
+            sign = 1 if pair.a == outcome.name else -1
+            lead, (low, high) = sign * pair.difference + 0.0, sorted((sign * pair.low, sign * pair.high))
             told = "cannot be told from" if pair.better is None else "is better than" if lead > 0 else "is worse than"
             price = outcome.seconds_per_image / max(member.seconds_per_image, 1e-9)
             return (
                 f" The ensemble {outcome.name} {told} its best member, {member.name} "
-                f"({lead:+.3f}, p {pair.holm_p:.2g}), at {price:.1f} times its time an image."
+                f"({lead:+.3f} [{low:+.3f}, {high:+.3f}], p {pair.holm_p:.2g}), at {price:.1f} times its time an image."
             )
         return ""
 
