@@ -20,7 +20,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import beta, binom
 
-from toolkit.evaluation import calibration_error, compare_pair, compare_pairs, evaluate, point_metrics
+from toolkit.evaluation import (
+    calibration_error,
+    compare_pair,
+    compare_pairs,
+    compare_recipes,
+    evaluate,
+    point_metrics,
+)
 from toolkit.evaluation.intervals import Interval, wilson
 from toolkit.evaluation.significance import tango
 
@@ -211,6 +218,22 @@ def false_alarms(rows: int, families: int, contestants: int = 6) -> str:
     return "\n".join(lines)
 
 
+def recipe_alarms(rows: int, families: int, runs: int, recipes: int = 4) -> str:
+    """How often a family of equal recipes over few seeds has a verdict: scores of whole rows, which often tie."""
+    alarms = 0
+    for index in range(families):
+        rng = np.random.default_rng([5, rows, runs, index])
+        skills = np.clip(0.9 + 0.01 * rng.normal(size=(recipes, runs)), 0, 1)  # what a seed does to a recipe
+        scores = {f"recipe {at}": (rng.binomial(rows, one) / rows).tolist() for at, one in enumerate(skills)}
+        pairs = compare_recipes(scores, test_rows=rows, train_rows=4 * rows)
+        alarms += any(pair.verdict.endswith("is better") for pair in pairs)
+    seen = wilson(alarms, families)
+    return (
+        f"false verdicts among {recipes} equal recipes over {runs} seeds, {rows} rows: {100 * seen.value:.1f} % of "
+        f"{families} families ({100 * seen.low:.1f}..{100 * seen.high:.1f})"
+    )
+
+
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -223,6 +246,7 @@ def main() -> None:
         found: list[Future[str]] = []
         for rows in settings.rows:
             found += [pool.submit(near_perfection, rows), pool.submit(false_alarms, rows, settings.sets)]
+            found += [pool.submit(recipe_alarms, rows, 4 * settings.sets, runs) for runs in (2, 3, 5)]
         for scenario in SCENARIOS:
             found += [pool.submit(cover, scenario, rows, settings.sets, settings.method) for rows in settings.rows]
         for one in found:

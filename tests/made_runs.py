@@ -98,6 +98,8 @@ def make_run(folder, *, names=NAMES, classes=5, rows=200, side=32, class_names=N
                 "accelerators": [],
                 "processor": "a processor",
                 "cores": 2,
+                "memory_bytes": 8_000_000_000,
+                "threads": {"libopenblas": 2},
                 "system": "Linux",
             },
             "command": f"touchstone compare 'made flowers' {' '.join(names)}",

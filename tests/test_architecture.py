@@ -28,7 +28,8 @@ LEVELS = {
     "toolkit.names": 3,
     "toolkit.artifact": 3,
     "toolkit.prediction": 4,
-    "toolkit.comparison": 4,
+    "toolkit.memory": 4,
+    "toolkit.comparison": 5,
     "toolkit.contending": 3,
     "toolkit.leaderboard": 3,
     "toolkit.pair_table": 2,
@@ -58,6 +59,7 @@ ONLY_IN = {
     "time": {"toolkit.cost", "toolkit.cli"},
     "tensorflow": {
         *("toolkit.pipeline", "toolkit.training", "toolkit.export", "toolkit.cli", "baselines"),
+        "toolkit.memory",  # what a GPU held at most, the backend alone can tell
         "toolkit.explain",  # a gradient is the one thing that Keras has no function for
     },
 }

@@ -11,6 +11,7 @@ from sklearn.frozen import FrozenEstimator
 from toolkit.errors import InputError
 from toolkit.evaluation import (
     apply_temperature,
+    at_threshold,
     brier_parts,
     calibration_error,
     classwise_calibration_error,
@@ -262,9 +263,55 @@ def test_costs_and_bins_that_cannot_be_are_refused():
         mean_cost(labels, labels, np.full((4, 4), np.nan))
     with pytest.raises(InputError, match="decision from 0 to 1"):
         mean_cost(labels, labels, np.ones((4, 2)))
+    with pytest.raises(InputError, match="a decision, one or more"):
+        mean_cost(labels, labels, np.zeros((4, 0)))
+    with pytest.raises(InputError, match=r"whole number of bins.*2\.5"):
+        calibration_error(labels, probabilities, bins=2.5)
     with pytest.raises(InputError, match="softmax"):
         decide(np.log(probabilities), np.ones((4, 4)))
     with pytest.raises(InputError, match="width"):
         calibration_error(labels, probabilities, equal="area")
-    with pytest.raises(InputError, match="at least one bin"):
+    with pytest.raises(InputError, match="one or more, of equal"):
         brier_parts(labels, probabilities, bins=0)
+
+
+@pytest.mark.parametrize("confidence", [0, 1, 1.5])
+def test_a_confidence_that_is_none_is_refused_by_all(confidence):
+    labels, probabilities = calibrated(20)
+    told = {"confidence": confidence}
+    for ask in (
+        lambda: calibration_error(labels, probabilities, **told),
+        lambda: classwise_calibration_error(labels, probabilities, **told),
+        lambda: reliability(labels, probabilities, **told),
+        lambda: risk_coverage(labels, probabilities, **told),
+        lambda: threshold_for(labels, probabilities, 0, recall=0.5, **told),
+        lambda: mean_cost(labels, labels, np.ones((4, 4)), **told),
+    ):
+        with pytest.raises(InputError, match="confidence between 0 and 1"):
+            ask()
+
+
+def test_rows_that_stand_there_twice_tell_nothing_new():
+    """Clustered by what they copy, doubled rows have about the intervals of the rows alone, not of twice as many."""
+    labels, probabilities = calibrated(300)
+    twice = np.repeat(np.arange(300), 2)
+    design = sampled(clusters=twice)
+
+    def intervals(labels, probabilities, design=None):
+        told = {"design": design}
+        threshold = threshold_for(labels, probabilities, 1, recall=0.7, **told)
+        return [
+            max(reliability(labels, probabilities, bins=4, **told), key=lambda one: one.rows).accuracy,
+            risk_coverage(labels, probabilities, **told).at_risk(0.2).risk,
+            threshold.precision,
+            at_threshold(labels, probabilities, 1, threshold.threshold, **told).recall,
+            mean_cost(labels, labels * 0, 1 - np.eye(4), **told),
+            temperature_scaling(labels, probabilities, labels, probabilities, **told).log_loss_after,
+        ]
+
+    alone = intervals(labels, probabilities)
+    doubled = labels[twice], probabilities[twice]
+    for one, many, clustered in zip(alone, intervals(*doubled), intervals(*doubled, design), strict=True):
+        assert one.value == pytest.approx(many.value) == pytest.approx(clustered.value)
+        assert many.high - many.low < 0.8 * (one.high - one.low)
+        assert clustered.high - clustered.low == pytest.approx(one.high - one.low, rel=0.06)

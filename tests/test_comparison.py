@@ -1,5 +1,6 @@
 """The duel: same rows for all, answers in the right columns, resumed without refitting, nothing half-written."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -11,8 +12,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 import toolkit
-from toolkit.contending import settings
+from toolkit.contending import made_of, settings
 from toolkit.deep_features import BackboneFeatures
+from toolkit.ensemble import Voting
+from toolkit.report.figures.cost import PRICES_BY_KEY
+from toolkit.report.reading import read_runs
 from toolkit.training.checkpoint import Checkpoint
 
 
@@ -77,6 +81,16 @@ def test_the_duel(tmp_path, digits):
     again = toolkit.read_predictions(tmp_path / "run" / "a" / "predictions.npz")
     evaluation = toolkit.evaluate(again.labels, again.probabilities, again.class_names, resamples=200)
     assert evaluation.to_dict()["metrics"]["macro_f1"] == stored["contestants"]["a"]["macro_f1"]
+
+
+def test_the_table_and_the_report_tell_one_price_of_an_image(tmp_path, digits):
+    duel = toolkit.compare({"a": bayes()}, digits, out=tmp_path / "run", resamples=100, keep_models=False)
+    (outcome,) = duel.outcomes.values()
+    (entrant,) = read_runs([tmp_path / "run"])[0].entrants
+    assert outcome.seconds_per_image == PRICES_BY_KEY["batch"].of(entrant)
+    cold = dataclasses.replace(outcome, predict_seconds_per_image=9.0, cost={"batch_seconds_per_image": 0.00123})
+    assert " 1.23 " in str(dataclasses.replace(duel, outcomes={"a": cold}))
+    assert dataclasses.replace(cold, cost={}).seconds_per_image == 9.0
 
 
 def test_validation_rows_train_where_nothing_is_chosen(digits):
@@ -236,3 +250,23 @@ def test_rows_of_one_group_count_once():
         assert other.high - other.low > 1.6 * (one.high - one.low)  # the root of 4 alike, nearly
     assert shared.pairs[0].p >= alone.pairs[0].p
     assert list(shared.outcomes["low"].to_dict()["by_group"]) == ["group", "site"]
+
+
+def test_what_a_contestant_is_made_of():
+    net = network()
+    vote = Voting([("net", net), ("bayes", bayes())])
+    assert made_of(net) == {"network": True, "members": []}
+    assert made_of(bayes()) == {"network": False, "members": []}
+    assert made_of(vote) == {"network": True, "members": ["net", "bayes"]}
+    assert made_of(Voting([("a", bayes()), ("b", logistic())]))["network"] is False
+    assert made_of(make_pipeline(BackboneFeatures("mobilenet_v2"), GaussianNB()))["network"] is True
+    assert made_of(Counting()) == {"network": False, "members": []}
+
+
+def test_an_ensemble_is_held_against_its_best_member(digits):
+    members = {"bayes": bayes(), "logistic": logistic()}
+    duel = toolkit.compare({**members, "vote": Voting(list(members.items()))}, digits, resamples=100)
+    assert duel.outcomes["vote"].made_of["members"] == ["bayes", "logistic"]
+    assert "The ensemble vote" in duel.verdict()
+    assert "its best member, logistic (" in duel.verdict()
+    assert "a difference would show from" in duel.verdict()

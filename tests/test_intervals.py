@@ -1,5 +1,7 @@
 """Intervals: against published numbers, against brute force, and properties that hold whatever the data."""
 
+import json
+
 import numpy as np
 import pytest
 import scipy.stats
@@ -9,11 +11,12 @@ from hypothesis import strategies as st
 from statsmodels.stats.proportion import proportion_confint
 
 from toolkit.errors import InputError
-from toolkit.evaluation import evaluate, evaluate_groups, point_metrics, sampled
+from toolkit.evaluation import Evaluation, compare_pair, evaluate, evaluate_groups, point_metrics, sampled
 from toolkit.evaluation.bootstrap import area_replicates, bootstrap_function, confusion_replicates
 from toolkit.evaluation.confusion import CONFUSION_METRICS
 from toolkit.evaluation.design import check_design, skewness, standard_error
 from toolkit.evaluation.evidence import AREAS, Evidence
+from toolkit.evaluation.groupwise import _against_the_rest
 from toolkit.evaluation.intervals import bca, percentile, score, skewed, wilson
 from toolkit.evaluation.precision import double_precision
 from toolkit.evaluation.resampling import draws, resample_mean
@@ -161,6 +164,22 @@ def test_rows_that_come_three_times_tell_no_more_than_once(method):
     assert again.high - again.low == pytest.approx(recall.high - recall.low, rel=0.03)
 
 
+@pytest.mark.parametrize("heavy", [[], [500, 40, 20]])
+def test_counts_of_many_units_are_multinomial(heavy):
+    rng = np.random.default_rng(0)
+    multiplicity = np.concatenate([rng.integers(1, 9, 600), np.array(heavy, int)])
+    rows, size = int(multiplicity.sum()), 4000
+    stratum = np.zeros(len(multiplicity), int)
+    counts = np.concatenate(list(draws(multiplicity, stratum, size, rng)))
+    assert (counts.sum(axis=1) == rows).all()
+    variance = multiplicity * (1 - multiplicity / rows)
+    assert np.abs((counts.mean(axis=0) - multiplicity) / np.sqrt(variance / size)).max() < 5
+    assert np.abs(counts.var(axis=0) / variance - 1).max() < 0.2
+    half = counts[:, ::2].sum(axis=1)  # takes in how the units lean against each other
+    share = multiplicity[::2].sum() / rows
+    assert half.var() == pytest.approx(rows * share * (1 - share), rel=0.1)
+
+
 def test_strata_keep_their_size_in_every_resample():
     labels = case(200, seed=8)[0]
     counts = np.concatenate(list(draws(np.ones(200, int), labels, 20, np.random.default_rng(0))))
@@ -174,7 +193,8 @@ def test_strata_narrow_an_interval_that_the_strata_explain():
     loose, tight = evaluate(labels, probabilities), evaluate(labels, probabilities, design=sampled(strata=site))
     assert tight["log_loss"].high - tight["log_loss"].low < 0.9 * (loose["log_loss"].high - loose["log_loss"].low)
     replicates = evaluate(labels, probabilities, method="percentile", resamples=200, design=sampled(strata=site))
-    assert replicates["accuracy"].low == replicates["accuracy"].high == loose["accuracy"].value
+    ends = (replicates["accuracy"].low, replicates["accuracy"].high)
+    assert ends == pytest.approx([loose["accuracy"].value] * 2, abs=1e-9)
 
 
 @given(st.floats(0.001, 0.999), st.floats(0.001, 0.2), st.floats(-0.5, 0.5))
@@ -249,3 +269,77 @@ def test_designs_and_methods_that_cannot_be_are_refused():
         evaluate(labels, probabilities, method="bcaa")
     with pytest.raises(InputError, match="at most 500"):
         evaluate_groups(*case(600), np.arange(600))
+
+
+@pytest.mark.parametrize("clusters", [None, 40])
+def test_a_group_as_far_from_the_rest_as_would_show_is_told(clusters):
+    rng, large = np.random.default_rng(0), 0
+    for sites in (2, 3, 6):
+        for _ in range(8):
+            labels, site = rng.integers(0, 2, 300), rng.integers(0, sites, 300)
+            right = rng.random(300) < rng.uniform(0.4, 1.0, sites)[site]
+            design = None if clusters is None else sampled(clusters=np.arange(300) % clusters)
+            told = np.eye(2)[np.where(right, labels, 1 - labels)]
+            for group in evaluate_groups(labels, told, site, design=design).groups:
+                apart = right[site == int(group.name)].mean() - right[site != int(group.name)].mean()
+                assert group.smallest_difference > 0
+                if abs(apart) >= group.smallest_difference:
+                    large += 1
+                    assert group.verdict == ("better" if apart > 0 else "worse") + " than the rest"
+    assert large > 10
+
+
+def test_fishers_p_is_that_of_scipy():
+    for right, mine, everybody, rows in ((3, 10, 30, 60), (0, 4, 20, 25), (12, 12, 80, 100), (5, 5, 7, 9)):
+        table = [[right, mine - right], [everybody - right, rows - mine - everybody + right]]
+        expected = scipy.stats.fisher_exact(table).pvalue
+        assert _against_the_rest(right, mine, everybody, rows, 0.05)[0] == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_group_within_one_cluster_has_no_interval():
+    labels, probabilities = case(90)
+    patient = np.arange(90) // 30
+    table = evaluate_groups(labels, probabilities, np.where(patient == 0, "a", "b"), design=sampled(clusters=patient))
+    alone, others = sorted(table.groups, key=lambda group: group.name)
+    assert (alone.verdict, alone.smallest_difference) == ("cannot tell", np.inf)
+    assert np.isnan([alone.evaluation["accuracy"].low, alone.evaluation["macro_f1"].high]).all()
+    assert np.isnan(alone.evaluation.per_class[0].recall.low)
+    assert str(alone.evaluation["accuracy"]) == f"{alone.evaluation['accuracy'].value:.3f}"
+    assert others.evaluation["accuracy"].low < others.evaluation["accuracy"].high
+    stored = json.loads(json.dumps(table.to_dict(), allow_nan=False))
+    assert Evaluation.from_dict(stored["groups"][0]["evaluation"]).rows in (30, 60)
+
+
+def test_values_that_are_not_of_one_kind_are_refused():
+    with pytest.raises(InputError, match=r"one kind.*NoneType, str"):
+        evaluate_groups(*case(4), np.array(["a", None, "b", "a"], dtype=object))
+
+
+@pytest.mark.parametrize("method", ["percentile", "bca"])
+@pytest.mark.parametrize("design", [None, sampled(clusters=np.arange(300))])
+def test_scores_of_a_class_have_the_interval_that_was_asked_for(method, design):
+    labels, probabilities = case()
+    one = evaluate(labels, probabilities, method=method, resamples=1000, design=design).per_class[1]
+    known = evaluate(labels, probabilities, design=design).per_class[1]
+
+    def f1(labels, probabilities):
+        return sk.f1_score(labels == 1, probabilities.argmax(axis=1) == 1)
+
+    rows = read_rows(labels, probabilities)
+    drawn = bootstrap_function([rows], f1, check_design(None, 300), 1000, 1)
+    assert (one.f1.low, one.f1.high) == pytest.approx(np.quantile(drawn, [0.025, 0.975]), abs=0.02)
+    for interval, score_interval in ((one.recall, known.recall), (one.precision, known.precision)):
+        assert interval != score_interval
+        assert (interval.low, interval.high) == pytest.approx((score_interval.low, score_interval.high), abs=0.04)
+
+
+@pytest.mark.parametrize("method", ["percentile", "bca"])
+def test_a_perfect_score_keeps_an_interval_under_every_method(method):
+    labels = np.arange(60) % 3
+    told = np.eye(3)[labels]
+    found, known = evaluate(labels, told, method=method, resamples=100), evaluate(labels, told)
+    for metric in ("accuracy", "macro_f1", "kappa"):
+        assert found[metric] == known[metric]
+        assert found[metric].low < found[metric].high == 1
+    assert found.per_class == known.per_class
+    assert compare_pair(labels, told, told, method=method).low < 0

@@ -260,7 +260,7 @@ def write_images(root, names=("<script>alert(1)</script>", "b&w")):
 
 def test_a_duel_explains_itself_and_its_data(touchstone, tmp_path):
     data, run = write_images(tmp_path / "set"), tmp_path / "run"
-    told = ("compare", data, "pixels_svm", "--out", run, "--explain", 3, "--cache", tmp_path / "cache")
+    told = ("compare", data, "pixels_svm", "--out", run, "--explain", 3, "--no-memory", "--cache", tmp_path / "cache")
     status, _, error = touchstone(*told)
     assert status == 0, error
     with np.load(run / "pixels_svm" / "explanations.npz") as stored:
@@ -280,7 +280,19 @@ def test_a_duel_explains_itself_and_its_data(touchstone, tmp_path):
 
 def test_a_resumed_duel_refuses_predictions_of_other_rows(touchstone, tmp_path):
     data, run = write_images(tmp_path / "set", ("a", "b")), tmp_path / "run"
-    told = ("compare", data, "pixels_svm", "--out", run, "--explain", 0, "--no-audit", "--cache", tmp_path / "cache")
+    told = (
+        "compare",
+        data,
+        "pixels_svm",
+        "--out",
+        run,
+        "--explain",
+        0,
+        "--no-audit",
+        "--no-memory",
+        "--cache",
+        tmp_path / "cache",
+    )
     assert touchstone(*told)[0] == 0
     assert not (run / "audit.json").exists()
     assert not (run / "pixels_svm" / "explanations.npz").exists()
@@ -293,3 +305,45 @@ def test_a_resumed_duel_refuses_predictions_of_other_rows(touchstone, tmp_path):
     status, _, error = touchstone("report", run)
     assert status == 2
     assert "data manifest" in error
+
+
+def test_a_metric_of_pairs_wants_two_files_and_shows_what_would_show(touchstone, tmp_path):
+    files = [write(tmp_path, name, predictions(seed, skill)) for name, seed, skill in (("good", 1, 3), ("bad", 2, 1))]
+    status, _, error = touchstone("evaluate", files[0], "--metric", "macro_f1")
+    assert (status, len(error.splitlines())) == (2, 1)
+    assert "two predictions.npz or more" in error
+    status, out, _ = touchstone("evaluate", *files, "--metric", "macro_f1", "--resamples", 200)
+    assert status == 0
+    assert "shows from" in out.partition("Pairs by other metrics")[2]
+    status, _, error = touchstone("evaluate", *files, "--metric", "ece")
+    assert (status, len(error.splitlines())) == (2, 1)
+    assert "noise raises it" in error
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("", "an empty file"), ("class\na\nb\n", "no decisions"), ("class,a,b\n", "no line of costs")],
+)
+def test_costs_that_are_none_are_named(touchstone, tmp_path, text, said):
+    (tmp_path / "costs.csv").write_text(text)
+    status, _, error = touchstone("evaluate", write(tmp_path, "hog", predictions()), "--costs", tmp_path / "costs.csv")
+    assert (status, len(error.splitlines())) == (2, 1)
+    assert said in error
+
+
+def test_clusters_widen_every_answer(touchstone, tmp_path):
+    one = predictions(skill=1)
+    site = replace(one, columns={"site": np.array([f"site {row % 6}" for row in range(120)])})
+    file = write(tmp_path, "hog", site)
+    (tmp_path / "costs.csv").write_text("class,a,b,<i>\na,0,1,1\nb,1,0,1\n<i>,1,1,0\n")
+    asked = ("--risk", 0.3, "--recall", 0.8, "--costs", tmp_path / "costs.csv", "--json")
+    alone, clustered = (
+        json.loads(touchstone("evaluate", file, *asked, *more)[1]) for more in ((), ("--cluster", "site"))
+    )
+    for read in (
+        lambda found: found["selective"]["hog"]["at_risk"][0]["risk_seen"],
+        lambda found: found["thresholds"]["hog"]["a"]["precision"],
+        lambda found: found["costs"]["hog"]["the cheapest expected"],
+    ):
+        assert read(alone)["value"] == read(clustered)["value"]
+        assert read(alone) != read(clustered)

@@ -26,7 +26,15 @@ from toolkit.evaluation import (
     sampled,
 )
 from toolkit.evaluation.recipes import corrected_t
-from toolkit.evaluation.significance import clustered_mcnemar, cochran, holm, mcnemar, smallest_difference, tango
+from toolkit.evaluation.significance import (
+    clustered_mcnemar,
+    cochran,
+    holm,
+    mcnemar,
+    smallest_clustered_difference,
+    smallest_difference,
+    tango,
+)
 
 
 def answers(labels, correct):
@@ -150,6 +158,50 @@ def test_all_pairs_are_adjusted_together():
     assert family[0].verdict == ("a is better" if 6 * alone.p <= 0.05 else "cannot tell")
 
 
+def told_apart(pairs):
+    """Whether every pair whose difference is as large as the smallest that would show is told apart."""
+    large = [pair for pair in pairs if abs(pair.difference) >= pair.smallest_difference]
+    assert all(pair.verdict not in ("cannot tell", "practically equal") for pair in large)
+    return len(large)
+
+
+@pytest.mark.parametrize("clusters", [None, 9, 60])
+def test_a_difference_that_would_show_does_show_in_any_family(clusters):
+    rng, large = np.random.default_rng(0), 0
+    labels = rng.integers(0, 2, 240)
+    design = None if clusters is None else sampled(clusters=np.arange(240) % clusters)
+    for count in (2, 3, 5):
+        for _ in range(12):
+            skills = rng.uniform(0.5, 0.95, count)
+            told = {f"c{at}": answers(labels, rng.random(240) < skill) for at, skill in enumerate(skills)}
+            pairs = compare_pairs(labels, told, design=design)
+            large += told_apart(pairs)
+            assert all(pair.smallest_difference > 0 for pair in pairs)
+    assert large > 20
+
+
+def test_the_smallest_difference_grows_with_the_family():
+    labels, first, second = contestants(60, 14, 3, 23)
+    alone = compare_pair(labels, first, second).smallest_difference
+    assert compare_pairs(labels, dict(zip("abcd", (first, second) * 2, strict=True)))[0].smallest_difference > alone
+
+
+@pytest.mark.parametrize("leads", [[1] * 7, [5, 1, 1, 1, 1, 1], [3, 2, 2, 2, 1, 1, 1, 1, 4], [2] * 20])
+def test_the_smallest_clustered_difference_is_where_significance_begins(leads):
+    sizes, rows = np.array(leads, float), 100
+    smallest = smallest_clustered_difference(sizes, len(sizes), rows)
+    signs = 1 - 2 * (np.random.default_rng(0).random((400, len(sizes))) < 0.15)
+    for one in np.concatenate([signs, np.ones((1, len(sizes)))]):
+        p = clustered_mcnemar(one * sizes)
+        assert (abs(np.sum(one * sizes)) / rows >= smallest - 1e-12) == (p <= 0.05)
+
+
+def test_clusters_of_whom_none_differs():
+    assert smallest_clustered_difference(np.zeros(30), 30, 300) == 6 / 300  # a row in each of six
+    assert smallest_clustered_difference(np.zeros(5), 5, 300) == np.inf
+    assert smallest_clustered_difference(np.ones(5), 30, 300) == np.inf
+
+
 class Known(NamedTuple):
     """A pair of which the better one is known."""
 
@@ -214,6 +266,39 @@ def test_every_method_tells_a_metric_apart_and_agrees(metric):
     assert (twin.difference, twin.p, twin.verdict, twin.better) == (0, 1, "cannot tell", None)
 
 
+@pytest.mark.parametrize("method", ["score", "bca"])
+def test_a_difference_of_a_metric_that_would_show_does_show(method):
+    labels, told = graded(200, strengths=(2.0, 1.9, 1.6, 1.2))
+    pairs = compare_metric(labels, dict(zip("abcd", told, strict=True)), "macro_f1", method=method, resamples=1000)
+    assert told_apart(pairs) >= 2
+    (twin,) = compare_metric(labels, {"a": told[0], "b": told[0]}, "macro_f1", method=method, resamples=100)
+    assert twin.to_dict()["smallest_difference"] is None  # nothing is known where no row differs
+
+
+def test_a_function_of_a_known_name_is_higher_the_better():
+    labels, (strong, weak) = graded(200)
+
+    def log_loss(truth, probabilities):
+        return float(np.log(probabilities[np.arange(len(truth)), truth]).mean())  # the other way round
+
+    both = {"strong": strong, "weak": weak}
+    assert compare_metric(labels, both, log_loss, resamples=200)[0].verdict == "strong is better"
+    assert compare_metric(labels, both, "log_loss", resamples=200)[0].verdict == "strong is better"
+
+
+def test_the_calibration_error_has_no_paired_test_and_says_why():
+    labels, (strong, weak) = graded(50)
+    with pytest.raises(InputError, match=r"Received: ece, which has none, because noise"):
+        compare_metric(labels, {"strong": strong, "weak": weak}, "ece")
+
+
+def test_few_clusters_make_a_metric_cautious():
+    labels, (strong, weak) = graded(90)
+    both, clusters = {"strong": strong, "weak": weak}, np.arange(90) % 3
+    alone = compare_metric(labels, both, "brier", method="score", design=sampled(clusters=clusters))[0]
+    assert (alone.verdict == "cannot tell") == (alone.low <= 0 <= alone.high)
+
+
 def test_any_function_can_be_the_metric():
     labels, (strong, weak) = graded(200)
 
@@ -274,9 +359,31 @@ def test_recipes_that_win_always_and_recipes_that_are_alike():
     assert first.improvement == 1
     assert first.a_better + first.equivalent + first.b_better == pytest.approx(1)
     assert (last.a, last.b, last.verdict) == ("base", "twin", "practically equal")
-    same = compare_recipes({"a": base, "b": base}, test_rows=1, train_rows=4)[0]
-    assert (same.p, same.improvement, same.equivalent, same.verdict) == (1, 0.5, 1, "practically equal")
+    same = compare_recipes({"a": base, "b": base}, test_rows=200, train_rows=800)[0]
+    assert (same.p, same.improvement, same.verdict) == (1, 0.5, "practically equal")
+    assert same.equivalent > 0.999
+    assert same.smallest_difference > 0
     assert json.loads(json.dumps(same.to_dict(), allow_nan=False))["a"] == "a"
+
+
+@pytest.mark.parametrize("runs", [2, 3, 5])
+def test_equal_recipes_over_few_runs_seldom_cry_wolf(runs):
+    """Four equals on test sets of 60 rows, whose scores often tie: at most 5 % of families, in 400 hardly above 32."""
+    rng, false = np.random.default_rng(runs), 0
+    for _ in range(400):
+        skills = 0.9 + 0.02 * rng.normal(size=(4, runs))  # what a seed does
+        right = rng.binomial(60, np.clip(skills, 0, 1)) / 60
+        pairs = compare_recipes(dict(zip("abcd", right.tolist(), strict=True)), test_rows=60, train_rows=240)
+        false += any(pair.verdict not in ("cannot tell", "practically equal") for pair in pairs)
+        told_apart(pairs)
+    assert false <= 32
+
+
+def test_two_runs_that_agree_prove_nothing():
+    same = compare_recipes({"a": [0.93, 0.95], "b": [0.92, 0.94]}, test_rows=100, train_rows=400)[0]
+    assert same.verdict == "cannot tell"
+    assert same.p > 0.1
+    assert same.smallest_difference > 0.02
 
 
 @pytest.mark.parametrize("scores", [{"a": [0.9, 0.8]}, {"a": [0.9], "b": [0.8]}, {"a": [0.9, 0.8], "b": [0.9]}])

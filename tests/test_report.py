@@ -15,7 +15,7 @@ from made_runs import explain_run, make_run
 from toolkit.errors import InputError
 from toolkit.report import keep_images, rows_to_explain, write_figures, write_report, write_tables
 from toolkit.report.figures.classes import aside
-from toolkit.report.figures.confusion import LEVELS, shade, worst_mistakes
+from toolkit.report.figures.confusion import LEVELS, confusion_figure, shade, worst_mistakes
 from toolkit.report.figures.cost import PRICES, front, place_labels
 from toolkit.report.figures.selective import thinned
 from toolkit.report.gallery import by_interest, chapters
@@ -490,3 +490,65 @@ def test_the_command_writes_all_formats(made, tmp_path):
         done = touchstone(*arguments)
         assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
         assert words in done.stderr
+
+
+def together(run, better, lead=0.02):
+    """Make the first contestant an ensemble of the other two, better or not to be told from the best of them."""
+    comparison = json.loads((run / "comparison.json").read_text())
+    first, second, third = comparison["contestants"]
+    for name, network, members in ((first, True, [second, third]), (second, True, []), (third, False, [])):
+        comparison["contestants"][name] |= {"made_of": {"network": network, "members": members}}
+        comparison["contestants"][name]["settings"]["type"] = "Voting"
+    for pair in comparison["pairs"]:
+        if {pair["a"], pair["b"]} == {first, second}:
+            sign = 1 if pair["a"] == first else -1
+            pair |= {"difference": sign * lead, "verdict": f"{first} is better" if better else "cannot tell"}
+            pair |= {"low": sign * lead - 0.01, "high": sign * lead + 0.01, "smallest_difference": 0.015}
+    change(run, **comparison)
+    return verdict(read_runs([run])[0])
+
+
+def test_the_verdict_says_whether_an_ensemble_is_worth_its_cost(tmp_path):
+    run = make_run(tmp_path / "run", names=("voting", "cnn", "hog_svm"), rows=60).folder
+    _, second, third = together(run, better=True)
+    assert "The ensemble voting is 2.0 points (1.0 to 3.0), p " in third
+    assert "ahead of its best member, cnn (a difference would show from 1.5 points on), and needs " in third
+    assert "times the time of cnn for an image" in third
+    assert "cnn" in second  # the best network is one, and no ensemble of some
+    assert "hog_svm" in second
+    third = together(run, better=False)[2]
+    assert third.startswith(
+        "Whether the ensemble voting is better than its best member, cnn, these images cannot tell:"
+    )
+    assert "+2.0 points (1.0 to 3.0), p " in third
+
+
+def test_a_network_inside_counts_as_one(tmp_path):
+    run = make_run(tmp_path / "run", names=("resnet50_svm", "hog_svm"), rows=60).folder
+    comparison = json.loads((run / "comparison.json").read_text())
+    comparison["contestants"]["resnet50_svm"]["made_of"] = {"network": True, "members": []}
+    change(run, **comparison)
+    (read,) = read_runs([run])
+    assert {entrant.name: entrant.deep for entrant in read.entrants} == {"resnet50_svm": True, "hog_svm": False}
+
+
+def test_every_verdict_has_the_smallest_difference_beside_it(made, run):
+    pairs = json.loads((run / "comparison.json").read_text())["pairs"]
+    best = read_runs([run])[0].entrants[0].name
+    for ahead in (True, False):
+        told = [{**pair, "verdict": f"{best if ahead else 'hog_svm'} is better"} for pair in pairs]
+        change(run, pairs=told)
+        for sentence in verdict(read_runs([run])[0]):
+            assert "a difference would show from " in sentence
+
+
+def test_a_run_given_twice_is_refused(made):
+    with pytest.raises(InputError, match="every run once"):
+        read_runs([made.folder, made.folder / ".." / made.folder.name])
+
+
+def test_many_classes_are_named_one_in_ten(tmp_path):
+    run = make_run(tmp_path / "run", names=("cnn",), classes=60, rows=240)
+    (read,) = read_runs([run.folder])
+    drawn = str(confusion_figure(read, read.entrants[0], 620.0))
+    assert [name for name in run.class_names if name in drawn] == list(run.class_names[::10])

@@ -149,6 +149,7 @@ def test_contestants_get_folders_of_their_own():
     [
         (None, "is not a file"),
         (b"", "cannot be read"),
+        (b"labels,probabilities", "cannot be read as one"),
         (b"PK\x03\x04 cut off", "cannot be read"),
         ({"labels": np.zeros(2, int)}, "Received: labels"),
         ({"labels": np.array([{}], dtype=object), "probabilities": np.ones((1, 1))}, "cannot be read"),
@@ -175,3 +176,23 @@ def test_a_pickle_in_predictions_is_not_run(tmp_path):
     )
     with pytest.raises(InputError, match="cannot be read"):
         runs.read_predictions(tmp_path / "p.npz")
+
+
+def test_a_text_file_and_objects_are_refused_without_advice_to_load_them_unsafely(tmp_path):
+    (tmp_path / "text.npz").write_text("labels,probabilities")
+    np.savez(tmp_path / "objects.npz", labels=np.array([{}], dtype=object), probabilities=np.ones((1, 1)))
+    for name in ("text", "objects"):
+        with pytest.raises(InputError, match="cannot be read") as caught:
+            runs.read_predictions(tmp_path / f"{name}.npz")
+        assert "pickle" not in str(caught.value)
+
+
+def test_another_number_of_rows_is_said_as_such():
+    one, two = (
+        runs.Predictions(
+            np.zeros(rows, np.int64), np.ones((rows, 1), np.float32), np.arange(rows).astype(str), ("a",), ""
+        )
+        for rows in (80, 160)
+    )
+    with pytest.raises(InputError, match="differ from those of 'one' in their number of rows, 160 and 80"):
+        runs.check_together({"one": one, "two": two})

@@ -173,7 +173,7 @@ def test_the_command_tunes_and_compare_reads_it(tmp_path):
     assert (tmp_path / "search" / "search.html").exists()
     out = tmp_path / "duel"
     told = CliRunner().invoke(
-        app, ["compare", data, name, "pixels_svm", "--from", run, "--seeds", "2", "--out", str(out)]
+        app, ["compare", data, name, "pixels_svm", "--from", run, "--seeds", "2", "--no-memory", "--out", str(out)]
     )
     assert told.exit_code == 0, (told.output, told.exception)
     assert "probability" in told.output

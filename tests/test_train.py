@@ -200,7 +200,10 @@ def test_a_command_killed_ten_times_at_random_moments_ends_with_the_undisturbed_
 
 @pytest.mark.thorough
 def test_a_duel_killed_inside_a_network_goes_on_in_it(tmp_path):
-    out, arguments = tmp_path / "run", ["compare", "digits", "cnn", "--epochs", "6", "--explain", "0", "--no-audit"]
+    out, arguments = (
+        tmp_path / "run",
+        ["compare", "digits", "cnn", "--epochs", "6", "--explain", "0", "--no-audit", "--no-memory"],
+    )
     kill_when(out / "cnn" / "checkpoint.npz", *arguments, "--out", out)
     with np.load(out / "cnn" / "checkpoint.npz") as stored:
         before = json.loads(str(stored["told"]))

@@ -15,6 +15,7 @@ from toolkit.data import Dataset
 from toolkit.errors import InputError
 from toolkit.evaluation import Design, cochran_q, compare_pairs, details, evaluate, grouped, groups
 from toolkit.leaderboard import SCHEMA, Comparison, Outcome
+from toolkit.memory import peaks
 from toolkit.progress import Advance, bar
 
 Task = Callable[[Dataset], Contended]
@@ -34,6 +35,7 @@ def compare(
     tuning: Mapping[str, Any] | None = None,
     keep_models: bool = True,
     elsewhere: Elsewhere | None = None,
+    memory: bool = False,
 ) -> Comparison:
     """Fit every contestant on the training and validation rows, judge all of them on the test rows.
 
@@ -43,7 +45,8 @@ def compare(
     is written down, for whoever runs it again, and so is `tuning`, the account of a search that chose the settings
     (`toolkit.tuning.together.account`). With `out` each fitted classifier is kept as NAME/model (`keep_models`); one
     that cannot be is told so in contestant.json. `elsewhere` runs contestants side by side on other machines
-    (`toolkit.cluster.run_all`) and not in place.
+    (`toolkit.cluster.run_all`) and not in place. `memory` measures what each kept model takes to answer, in a process
+    of its own that needs some seconds to start (`toolkit.memory`).
     """
     if not contestants:
         raise InputError("Expected at least one contestant. Received none.")
@@ -74,7 +77,7 @@ def compare(
         for name, (fitted, predictions, costs) in (elsewhere or partial(_in_turn, advance))(tasks, dataset):
             finished[name] = predictions, costs
             if folder is not None:
-                also = _keeping(fitted, dataset, predictions, costs) if keep_models else None
+                also = _keeping(fitted, dataset, predictions, costs, memory) if keep_models else None
                 runs.write_contestant(folder, folders[name], predictions, costs, also=also)
             advance(1)
     finished = {name: finished[name] for name in contestants}
@@ -113,9 +116,9 @@ def compare(
 
 
 def _keeping(
-    classifier: Classifier, dataset: Dataset, predictions: runs.Predictions, details: dict[str, Any]
+    classifier: Classifier, dataset: Dataset, predictions: runs.Predictions, details: dict[str, Any], memory: bool
 ) -> Callable[[Path], None]:
-    """Write the model into a contestant's folder, or the reason why not into its details."""
+    """Write the model into a contestant's folder, or the reason why not into its details; and what it takes."""
 
     def keep(folder: Path) -> None:
         right = predictions.probabilities.argmax(axis=1) == predictions.labels
@@ -126,6 +129,9 @@ def _keeping(
             save(classifier, folder / "model", **about, metrics=metrics)
         except InputError as error:
             details["unsaved"] = str(error)
+            return
+        if memory:
+            details["cost"] = {**details["cost"], **peaks(folder / "model", dataset.test.images)}
 
     return keep
 

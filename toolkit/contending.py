@@ -17,6 +17,8 @@ from toolkit.errors import InputError
 
 Contended = tuple[Classifier, runs.Predictions, dict[str, Any]]  # fitted, its answers, its costs
 
+NETWORKS = ("KerasClassifier", "BackboneFeatures")  # ours; others are known by Keras' own classes
+
 
 def contend(name: str, classifier: Classifier, dataset: Dataset, checkpoint: Path | None = None) -> Contended:
     """Fit one contestant and let it answer for the test rows; what it refuses (ValueError) bears its name.
@@ -36,6 +38,7 @@ def contend(name: str, classifier: Classifier, dataset: Dataset, checkpoint: Pat
         "size_bytes": cost.size_bytes(classifier),
         "cost": cost.measure(classifier, test.images).to_dict(),
         **learning_of(classifier),
+        "made_of": made_of(classifier),
     }
     return classifier, predictions, costs
 
@@ -124,6 +127,26 @@ def _columns(name: str, classifier: Any, answer: NDArray[Any], classes: int) -> 
     probabilities = np.zeros((len(answer), classes), np.float32)
     probabilities[:, seen.astype(int)] = answer
     return probabilities
+
+
+def made_of(classifier: Any) -> dict[str, Any]:
+    """Whether a network is in it, at any depth, and the names of its members, where it is an ensemble of several."""
+    members = getattr(classifier, "members", None) or getattr(classifier, "estimators", None) or ()
+    named = [str(part[0]) for part in members if isinstance(part, tuple) and len(part) == 2]
+    return {"network": _has_network(classifier), "members": named}
+
+
+def _has_network(part: Any) -> bool:
+    """Look through scikit-learn's parameters, which hold steps, members and what is wrapped."""
+    if type(part).__name__ in NETWORKS or any(
+        (base.__module__.split(".")[0], base.__name__) == ("keras", "Model") for base in type(part).__mro__
+    ):
+        return True
+    if isinstance(part, list | tuple):
+        return any(_has_network(one) for one in part)
+    if not hasattr(part, "get_params") or isinstance(part, type):
+        return False
+    return any(_has_network(value) for value in part.get_params(deep=False).values())
 
 
 def settings(classifier: Any) -> dict[str, Any]:

@@ -1,13 +1,11 @@
-"""What a contestant costs: seconds, bytes, latency, memory, parameters. The only library module that reads a clock."""
+"""What a contestant costs: seconds, bytes, latency, parameters. The only library module that reads a clock."""
 
 import os
 import pickle
-import re
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from io import BytesIO
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -37,7 +35,6 @@ class Cost:
     best_batch: int  # images in the batch with the smallest time an image
     repeats: int  # calls timed with one image; p95 of fewer than 20 is about their slowest
     threads: int  # cores that this process may use
-    peak_memory_bytes: int | None  # resident memory at its highest meanwhile minus before; None where it is not told
     parameters: int | None  # floating-point numbers that the pickle holds: weights, support vectors, means
     size_bytes: int | None  # of the pickle; None where there can be none
 
@@ -68,7 +65,6 @@ def measure(classifier: Classifier, images: NDArray[np.uint8], *, seconds: float
     """
     if len(images) == 0:
         raise InputError("Expected at least one image to measure the cost with. Received none.")
-    before = _reset_peak()
     ones = _timings(classifier, images, 1, seconds / 2)
     sizes = [size for size in BATCHES if size <= len(images)] or [len(images)]
     best_size, best = 1, ones
@@ -78,7 +74,6 @@ def measure(classifier: Classifier, images: NDArray[np.uint8], *, seconds: float
         timings = _timings(classifier, images, size, seconds / 2 / len(sizes))
         if np.median(timings) / size < np.median(best) / best_size:
             best_size, best = size, timings
-    after = _peak()
     return Cost(
         one_image_p50_seconds=float(np.median(ones)),
         one_image_p95_seconds=float(np.quantile(ones, 0.95)),
@@ -88,7 +83,6 @@ def measure(classifier: Classifier, images: NDArray[np.uint8], *, seconds: float
         best_batch=best_size,
         repeats=len(ones),
         threads=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
-        peak_memory_bytes=None if before is None or after is None else max(0, after - before),
         parameters=parameters(classifier),
         size_bytes=size_bytes(classifier),
     )
@@ -142,24 +136,3 @@ class _Counter(pickle.Pickler):
             self.seen[id(obj)] = obj  # kept, so that its id is not given to another
             self.numbers += obj.size
         return id(obj)
-
-
-def _reset_peak() -> int | None:
-    """Forget the highest resident memory so far and return the present one in bytes; None where that cannot be done."""
-    try:
-        Path("/proc/self/clear_refs").write_text("5")  # Linux: VmHWM starts again from here
-    except OSError:
-        return None
-    return _status("VmRSS")
-
-
-def _peak() -> int | None:
-    return _status("VmHWM")
-
-
-def _status(field: str) -> int | None:
-    try:
-        found = re.search(rf"^{field}:\s+(\d+) kB", Path("/proc/self/status").read_text(), re.MULTILINE)
-    except OSError:
-        return None
-    return 1024 * int(found[1]) if found else None

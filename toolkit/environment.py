@@ -25,14 +25,17 @@ def versions() -> dict[str, str]:
 
 
 def device() -> dict[str, Any]:
-    """Backend of Keras, accelerators it sees, processor, cores this process may use, operating system."""
+    """Backend of Keras, accelerators it sees, processor, cores this process may use, memory, threads, system."""
     import keras
+    from threadpoolctl import threadpool_info
 
     return {
         "backend": keras.backend.backend(),
         "accelerators": accelerators(),
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        "memory_bytes": _memory(),
+        "threads": {pool["prefix"]: int(pool["num_threads"]) for pool in threadpool_info()},  # of BLAS and OpenMP
         "system": platform.platform(terse=True),
     }
 
@@ -75,6 +78,14 @@ def _devices(kind: str) -> list[str]:
         return [str(name) for name in keras.distribution.list_devices(kind)]
     except RuntimeError:  # JAX raises where the platform is unknown, TensorFlow answers with an empty list
         return []
+
+
+def _memory() -> int | None:
+    """Bytes of the machine's memory; None where the system does not tell."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return None
 
 
 def _processor() -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from toolkit.budget import budget_words
 from toolkit.environment import device, versions
 from toolkit.evaluation import Evaluation, Pair
-from toolkit.pair_table import pair_table
+from toolkit.pair_table import pair_table, span
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -24,15 +24,21 @@ class Outcome:
     folder: str  # its folder inside the run
     evaluation: Evaluation
     fit_seconds: float  # wall time of fit, compilation and calibration included
-    predict_seconds_per_image: float  # of one call for all test rows, warm, divided by them
+    predict_seconds_per_image: float  # of one call for all test rows, its compilation included, divided by them
     size_bytes: int | None  # pickled; None for a contestant that cannot be
     settings: dict[str, Any]
-    cost: dict[str, Any] = dataclasses.field(default_factory=dict)  # `toolkit.cost.Cost`: latency, memory, parameters
+    cost: dict[str, Any] = dataclasses.field(default_factory=dict)  # `toolkit.cost.Cost` and `toolkit.memory.peaks`
     history: dict[str, list[float | None]] = dataclasses.field(default_factory=dict)  # a value an epoch, of networks
     best_epoch: int | None = None  # counted from 0, whose weights were kept
+    made_of: dict[str, Any] = dataclasses.field(default_factory=dict)  # network: whether one is in it; members: names
     unsaved: str = ""  # why there is no NAME/model
     diagnosis: dict[str, Any] = dataclasses.field(default_factory=dict)  # kind, words, advice: what its curves say
     details: dict[str, Any] = dataclasses.field(default_factory=dict)  # `toolkit.evaluation.details`
+
+    @property
+    def seconds_per_image(self) -> float:
+        """Of a warm batch, which the report's verdict rests on too; of the one call for all test rows without it."""
+        return float(self.cost.get("batch_seconds_per_image", self.predict_seconds_per_image))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values: every metric at the top, then costs, classes, confusion, details and settings."""
@@ -92,7 +98,8 @@ class Comparison:
         rows, source = self.data["rows"], escape(str(self.data["source"]))
         table = Table(
             title=f"{source}: {rows['fit']:,} images to learn from, {rows['test']:,} to be judged on",
-            caption=f"[ ] {self.confidence:.0%} intervals. Contestants that share a letter cannot be told apart."
+            caption=f"In brackets {self.confidence:.0%} intervals. "
+            + "Contestants that share a letter cannot be told apart."
             + self._clustered()
             + self._tuned(),
             box=box.SIMPLE_HEAD,
@@ -109,7 +116,7 @@ class Comparison:
                 f"{outcome.evaluation['macro_f1'].value:.3f}",
                 self.letters[outcome.name],
                 f"{outcome.fit_seconds:,.1f}",
-                f"{outcome.predict_seconds_per_image * 1e3:.2f}",
+                f"{outcome.seconds_per_image * 1e3:.2f}",
                 "-" if outcome.size_bytes is None else f"{outcome.size_bytes / 1e6:,.1f}",
             )
         return table
@@ -151,14 +158,45 @@ class Comparison:
             return first
         beaten = {pair.a if pair.better == pair.b else pair.b for pair in self.pairs if pair.better == best.name}
         level = [outcome for outcome in others if outcome.name not in beaten]
+        together = self._together()
         if not level:
-            return f"{first} It is better than each of the others."
+            return f"{first} It is better than each of the others{self._could_show(best, others)}.{together}"
         quickest = min([best, *level], key=lambda outcome: outcome.fit_seconds)
         names = ", ".join(outcome.name for outcome in level)
         return (
-            f"{first} These {self.data['rows']['test']:,} images cannot tell it from {names}; "
-            f"the quickest of all these to fit is {quickest.name} ({quickest.fit_seconds:,.1f} s)."
+            f"{first} These {self.data['rows']['test']:,} images cannot tell it from {names}"
+            f"{self._could_show(best, level)}; "
+            f"the quickest of all these to fit is {quickest.name} ({quickest.fit_seconds:,.1f} s).{together}"
         )
+
+    def _together(self) -> str:
+        """A sentence on the best ensemble against its best member, and what it costs more; '' where none fought."""
+        ranked = self.ranked()
+        for outcome in ranked:
+            member = next((one for one in ranked if one.name in outcome.made_of.get("members", ())), None)
+            pair = next(
+                (pair for pair in self.pairs if member and {pair.a, pair.b} == {outcome.name, member.name}), None
+            )
+            if member is None or pair is None:
+                continue
+            sign = 1 if pair.a == outcome.name else -1
+            lead, (low, high) = sign * pair.difference + 0.0, sorted((sign * pair.low, sign * pair.high))
+            told = "cannot be told from" if pair.better is None else "is better than" if lead > 0 else "is worse than"
+            price = outcome.seconds_per_image / max(member.seconds_per_image, 1e-9)
+            return (
+                f" The ensemble {outcome.name} {told} its best member, {member.name} "
+                f"({lead:+.3f} [{low:+.3f}, {high:+.3f}], p {pair.holm_p:.2g}), at {price:.1f} times its time an image."
+            )
+        return ""
+
+    def _could_show(self, best: Outcome, others: list[Outcome]) -> str:
+        """The smallest difference from the best that these images could have shown, in brackets."""
+        names = {outcome.name for outcome in others}
+        pairs = [pair for pair in self.pairs if best.name in (pair.a, pair.b) and {pair.a, pair.b} & names]
+        shown = [pair.smallest_difference for pair in pairs if pair.smallest_difference <= 1]
+        if not shown:
+            return " (no difference could show)" if pairs else ""
+        return f" (a difference would show from {span(shown)} on)"
 
     def __str__(self) -> str:
         """The leaderboard, the pairs and the verdict as plain text."""

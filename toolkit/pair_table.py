@@ -22,7 +22,8 @@ def pair_table(pairs: Sequence[Pair], ranked: Sequence[str], cochran: tuple[floa
     together = "" if cochran is None else f" All together: Cochran's Q {cochran[0]:.1f}, p {cochran[1]:.2g}."
     table = Table(
         caption="Accuracy of the first minus that of the second. p: exact McNemar, corrected for all pairs (Holm); the "
-        f"interval is of its pair alone. Shows from: the smallest difference that would be significant.{together}",
+        "interval is of its pair alone. Shows from: the smallest difference that would be significant among so many "
+        f"pairs.{together}",
         box=box.SIMPLE_HEAD,
         collapse_padding=True,
         pad_edge=False,
@@ -38,8 +39,14 @@ def pair_table(pairs: Sequence[Pair], ranked: Sequence[str], cochran: tuple[floa
         (first, second), sign = ((pair.b, pair.a), -1) if turned else ((pair.a, pair.b), 1)
         low, high = sorted((sign * pair.low, sign * pair.high))
         difference = f"{sign * pair.difference + 0.0:+.3f} \\[{low:+.3f}, {high:+.3f}]"
-        shows = f"{pair.smallest_difference:.3f}" if pair.smallest_difference <= 1 else "nothing"
+        shows = span([pair.smallest_difference])
         p = f"{pair.holm_p:.2g}" if pair.holm_p >= 1e-4 else "<1e-4"
         verdict = CANNOT_TELL if pair.better is None else "better" if pair.better == first else "worse"
         table.add_row(escape(f"{first} - {second}"), difference, p, shows, verdict)
     return table
+
+
+def span(differences: Sequence[float]) -> str:
+    """From the smallest to the largest of these differences of accuracy; "nothing" where none would do."""
+    told = sorted(f"{difference:.3f}" if difference <= 1 else "nothing" for difference in differences)
+    return told[0] if told[0] == told[-1] else f"{told[0]} to {told[-1]}"

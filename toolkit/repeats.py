@@ -68,7 +68,8 @@ class Repeats:
         """A sentence for each pair: who wins how often, and whether they can be told apart."""
         return [
             f"{pair.a} beats {pair.b} in a run to come with probability {pair.improvement:.2f} "
-            f"(difference {pair.difference:+.4f}, {pair.low:+.4f} to {pair.high:+.4f}): {pair.verdict}."
+            f"(difference {pair.difference:+.4f}, {pair.low:+.4f} to {pair.high:+.4f}, would show from "
+            f"{pair.smallest_difference:.4f} on): {pair.verdict}."
             for pair in self.pairs
         ]
 

@@ -53,6 +53,10 @@ def check_together(predictions: Mapping[str, Predictions], manifest: str = "") -
         differs = [
             what
             for what, alike in (
+                (
+                    f"number of rows, {len(one.labels):,} and {len(first.labels):,}",
+                    len(one.labels) == len(first.labels),
+                ),
                 ("class names", _agree(one.class_names, first.class_names)),
                 ("labels", np.array_equal(one.labels, first.labels)),
                 ("names of images", _agree(one.names, first.names)),
@@ -206,11 +210,14 @@ def read_predictions(path: str | Path) -> Predictions:
     path = Path(path)
     if not path.is_file():
         raise InputError(f"Expected a predictions.npz. {path} is not a file.")
+    if not zipfile.is_zipfile(path):  # NumPy would advise to load it unsafely
+        raise InputError(f"Expected an .npz of plain arrays. {path} cannot be read as one.")
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             arrays = {key: stored[key] for key in stored.files}
     except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"Expected an .npz of plain arrays. {path} cannot be read: {error}") from None
+        reason = "it holds Python objects" if "allow_pickle" in str(error) else error
+        raise InputError(f"Expected an .npz of plain arrays. {path} cannot be read: {reason}") from None
     missing = [key for key in ("labels", "probabilities") if key not in arrays]
     if missing:
         raise InputError(

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from toolkit.errors import InputError, unknown
 from toolkit.runs import Predictions
 
 CHOSEN_HERE = "Chosen on these same rows, so it flatters; --validation chooses on others."
+SHOWS_FROM = "Shows from: the smallest difference that would be significant."
 CHOSEN_THERE = "Chosen on validation rows, seen on these."
 
 
@@ -78,13 +80,14 @@ def differences(one: Predictions, told: Mapping[str, Any], metrics: Sequence[str
     if not metrics:
         return []
     how = {**how, "method": "bca" if how["method"] == "score" else how["method"]}
-    shown = table("Pairs by other metrics", "pair", "metric", "difference", "p", "verdict")
-    shown.caption = "Paired bootstrap; p corrected for all pairs of a metric (Holm)."
+    shown = table("Pairs by other metrics", "pair", "metric", "difference", "p", "shows from", "verdict")
+    shown.caption = f"Paired bootstrap; p corrected for all pairs of a metric (Holm). {SHOWS_FROM}"
     found = {name: evaluation.compare_metric(one.labels, told, name, **how) for name in metrics}
     for name, pairs in found.items():
         for pair in pairs:
             ends = f"{pair.difference:+.3f} ({pair.low:+.3f}..{pair.high:+.3f})"
-            add(shown, f"{pair.a} - {pair.b}", name.replace("_", " "), ends, p_value(pair.holm_p), pair.verdict)
+            p, shows = p_value(pair.holm_p), shows_from(pair.smallest_difference)
+            add(shown, f"{pair.a} - {pair.b}", name.replace("_", " "), ends, p, shows, pair.verdict)
     plain = {name: [pair.to_dict() for pair in pairs] for name, pairs in found.items()}
     return [Answer("pairs_by_metric", plain, shown)]
 
@@ -106,6 +109,11 @@ def add(made: Table, *cells: str) -> None:
 def p_value(p: float) -> str:
     """Two digits, or that it is below them all."""
     return "<0.0001" if p < 1e-4 else f"{p:.2g}"
+
+
+def shows_from(difference: float) -> str:
+    """The smallest difference that would be significant, or that none would."""
+    return f"{difference:.3f}" if math.isfinite(difference) else "nothing"
 
 
 def _calibration(name: str, one: Predictions, asked: Asked) -> Answer:
@@ -130,16 +138,19 @@ def _groups(name: str, one: Predictions, asked: Asked) -> Answer:
     values = column(one, str(asked.by))
     told: dict[str, Any] = {"confidence": asked.confidence, "design": asked.design}
     found = evaluation.evaluate_groups(one.labels, one.probabilities, values, one.class_names, **told)
-    shown = table(f"{name}, the worst group first", "group", "rows", "accuracy", "p", "against the rest")
+    heads = ("group", "rows", "accuracy", "p", "shows from", "against the rest")
+    alone = any(math.isnan(group.evaluation["accuracy"].low) for group in found.groups)
+    caption = SHOWS_FROM + (" A group within one cluster has no interval." if alone else "")
+    shown = table(f"{name}, the worst group first", *heads, caption=caption)
     for group in found.groups:
-        ends = str(group.evaluation["accuracy"])
-        add(shown, group.name, f"{group.evaluation.rows:,}", ends, p_value(group.holm_p), group.verdict)
+        ends, shows = str(group.evaluation["accuracy"]), shows_from(group.smallest_difference)
+        add(shown, group.name, f"{group.evaluation.rows:,}", ends, p_value(group.holm_p), shows, group.verdict)
     return Answer("groups", found.to_dict(), shown)
 
 
 def _temperature(name: str, one: Predictions, asked: Asked, before: Predictions) -> Answer:
     arrays = (one.labels, one.probabilities, before.labels, before.probabilities)
-    found = evaluation.temperature_scaling(*arrays, asked.confidence)
+    found = evaluation.temperature_scaling(*arrays, asked.confidence, asked.design)
     title = f"{name}: temperature {found.temperature:.3f}, fitted on validation rows"
     shown = table(title, "", "before", "after")
     add(shown, "ECE", str(found.ece_before.interval), str(found.ece_after.interval))
@@ -149,7 +160,8 @@ def _temperature(name: str, one: Predictions, asked: Asked, before: Predictions)
 
 
 def _selective(name: str, one: Predictions, asked: Asked) -> Answer:
-    curve = evaluation.risk_coverage(one.labels, one.probabilities, confidence=asked.confidence)
+    told: dict[str, Any] = {"confidence": asked.confidence, "design": asked.design}
+    curve = evaluation.risk_coverage(one.labels, one.probabilities, **told)
     other = asked.validation
     chosen = evaluation.risk_coverage(other.labels, other.probabilities) if other is not None else curve
     heads = ("wrong at most", "from", "answered", "of them wrong")
@@ -168,12 +180,10 @@ def _thresholds(name: str, one: Predictions, asked: Asked) -> Answer:
     other = asked.validation if asked.validation is not None else one
     wanted = " and ".join(f"{what} {value:g}" for what, value in goal.items() if value is not None)
     shown = table(f"{name}: {wanted}", "class", "from", "precision", "recall", caption=_where(asked))
-    found = {}
+    found, told = {}, {"confidence": asked.confidence, "design": asked.design}
     for index, label in enumerate(one.class_names):
         chosen = evaluation.threshold_for(other.labels, other.probabilities, index, **goal)
-        seen = evaluation.at_threshold(
-            one.labels, one.probabilities, index, chosen.threshold, confidence=asked.confidence
-        )
+        seen = evaluation.at_threshold(one.labels, one.probabilities, index, chosen.threshold, **told)
         ends = {"precision": seen.precision.to_dict(), "recall": seen.recall.to_dict()}
         found[label] = {"threshold": _finite(seen.threshold), **ends}
         add(shown, label, f"{seen.threshold:.3f}", str(seen.precision), str(seen.recall))
@@ -187,7 +197,8 @@ def _costs(name: str, one: Predictions, asked: Asked, path: Path) -> Answer:
     if set(one.class_names) <= set(decisions):
         likeliest = np.array([decisions.index(label) for label in one.class_names])
         chosen["the likeliest class"] = likeliest[one.probabilities.argmax(axis=1)]
-    found = {how: evaluation.mean_cost(one.labels, taken, matrix, asked.confidence) for how, taken in chosen.items()}
+    told = (matrix, asked.confidence, asked.design)
+    found = {how: evaluation.mean_cost(one.labels, taken, *told) for how, taken in chosen.items()}
     counts = np.bincount(cheapest, minlength=len(decisions)).tolist()
     caption = "Decided by cost: " + ", ".join(f"{label} {n:,}" for label, n in zip(decisions, counts, strict=True))
     shown = table(f"{name}: cost of a row", "decision", "mean", caption=caption)
@@ -202,13 +213,18 @@ def read_costs(path: Path, class_names: Sequence[str]) -> tuple[list[str], Any]:
     wanted = "a first line `class,DECISION,...` and a line of costs for each class"
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            head, *lines = [line for line in csv.reader(file) if line]
+            head, *lines = [line for line in csv.reader(file) if line] or [[]]
         costs = {line[0]: [float(number) for number in line[1:]] for line in lines}
     except (OSError, ValueError) as error:
         raise InputError(f"Expected {wanted} in {path}. Received: {error}.") from None
     widths = {len(row) for row in costs.values()}
+    if len(head) < 2:
+        raise InputError(f"Expected {wanted} in {path}. Received: {'no decisions' if head else 'an empty file'}.")
     if set(costs) != set(class_names) or len(lines) != len(costs) or widths != {len(head) - 1}:
-        raise InputError(f"Expected {wanted} in {path}: {', '.join(class_names)}. Received: {', '.join(costs)}.")
+        raise InputError(
+            f"Expected {wanted} in {path}: {', '.join(class_names)}. "
+            f"Received: {', '.join(costs) or 'no line of costs'}."
+        )
     return head[1:], np.array([costs[name] for name in class_names])
 
 

@@ -13,16 +13,16 @@ from toolkit.cli.options import (
     Cache,
     Confidence,
     Data,
-    Engine,
     Duplicates,
+    Engine,
     Epochs,
     Fit,
     Folds,
     ImageSize,
     Method,
     Names,
-    Options,
     Objective,
+    Options,
     Preset,
     Ray,
     Resamples,
@@ -114,6 +114,9 @@ def compare(
         bool | None,
         typer.Option("--audit/--no-audit", help="Look at the data too. [up to 3,000 images]"),
     ] = None,
+    memory: Annotated[
+        bool, typer.Option("--memory/--no-memory", help="Measure the memory of each, in a process of its own.")
+    ] = True,
     confidence: Confidence = 0.95,
     resamples: Resamples = 2000,
 ) -> None:
@@ -164,6 +167,7 @@ def compare(
     elif tuning:
         tuning["untuned"] = [name for name in chosen if name not in values]
     told: dict[str, Any] = {"confidence": confidence, "resamples": resamples, "tuning": tuning, "elsewhere": elsewhere}
+    told["memory"] = memory
     told["command"] = shlex.join(["touchstone", *sys.argv[1:]])
 
     def fighters(seed: int, dataset: Any) -> Any:
@@ -178,6 +182,7 @@ def compare(
 
     fighting = fighters(seed, dataset)
     result = duel(seed, dataset, folder, fighting)
+    told["memory"] = False  # the models of other seeds take as much
     tables = [result.table(), *([result.pair_table()] if result.pairs and not climbed else [])]
     lines = [result.verdict()]
     if climbed:

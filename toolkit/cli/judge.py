@@ -65,6 +65,8 @@ def evaluate(
     stored = {_name(path, predictions): read_predictions(path) for path in predictions}
     if len(stored) < len(predictions):
         raise InputError("Expected each predictions.npz once. Received one of them twice.")
+    if metric and len(stored) == 1:
+        raise InputError("Expected two predictions.npz or more with --metric, which compares them. Received: 1.")
     check_together(stored)
     before = _validation(validation, stored)
     wake_keras()

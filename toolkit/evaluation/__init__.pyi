@@ -1,3 +1,4 @@
+from .by_class import ClassScores
 from .calibration import (
     BrierParts,
     CalibrationError,
@@ -10,7 +11,7 @@ from .calibration import (
 from .decisions import Threshold, at_threshold, decide, mean_cost, threshold_for
 from .design import Design, grouped, sampled
 from .differences import Difference, compare_metric
-from .evaluation import ClassScores, Evaluation, evaluate
+from .evaluation import Evaluation, evaluate
 from .groupwise import Group, GroupTable, evaluate_groups
 from .in_depth import details, groupings
 from .intervals import Interval

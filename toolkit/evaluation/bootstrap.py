@@ -17,12 +17,15 @@ from toolkit.evaluation.rows import Rows
 Doubles = NDArray[np.float64]
 
 
-def bootstrap(evidence: Evidence, design: Design, resamples: int, seed: int) -> dict[str, Doubles]:
-    """Replicates (resamples,) of every metric but ECE, NaN where a resample does not define it."""
+ByClass = tuple[Doubles, Doubles, Doubles]  # replicates of precision, recall and F1, (resamples, K) each
+
+
+def bootstrap(evidence: Evidence, design: Design, resamples: int, seed: int) -> tuple[dict[str, Doubles], ByClass]:
+    """Replicates (resamples,) of every metric but ECE, and those by class, NaN where a resample does not define it."""
     means = {name: resample_mean(values, design, resamples, seed) for name, values in evidence.means.items()}
-    confusion = confusion_replicates([evidence.rows], design, resamples, seed)[0]
+    (margins,) = confusion_margins([evidence.rows], design, resamples, seed)
     areas = area_replicates([evidence.rows], design, resamples, seed)[0]
-    return confusion | means | areas
+    return _of_margins(margins) | means | areas, _by_class(margins)
 
 
 def bootstrap_difference(
@@ -56,14 +59,27 @@ def bootstrap_function(
 
 def confusion_replicates(rows: Sequence[Rows], design: Design, resamples: int, seed: int) -> list[dict[str, Doubles]]:
     """Replicates (resamples,) of CONFUSION_METRICS, for each contestant on the same resampled rows."""
+    return [_of_margins(margins) for margins in confusion_margins(rows, design, resamples, seed)]
+
+
+def confusion_margins(rows: Sequence[Rows], design: Design, resamples: int, seed: int) -> list[Doubles]:
+    """Hits, rows and predictions of each class in each resample, (3, resamples, K), for each contestant."""
     classes = rows[0].classes
     table = confusion_table(rows[0].labels, [one.predicted for one in rows], classes, design)
-    drawn = to_double(resample(table, resamples, seed))
-    found = []
-    for start in range(0, table.columns, 3 * classes):
-        parts = (drawn[:, start + at * classes : start + (at + 1) * classes] for at in range(3))
-        found.append({name: to_numpy(value) for name, value in confusion_metrics(*parts).items()})
-    return found
+    drawn = resample(table, resamples, seed).reshape(resamples, len(rows), 3, classes)
+    return list(drawn.transpose(1, 2, 0, 3))
+
+
+def _of_margins(margins: Doubles) -> dict[str, Doubles]:
+    """CONFUSION_METRICS (resamples,) of margins (3, resamples, K)."""
+    return {name: to_numpy(value) for name, value in confusion_metrics(*map(to_double, margins)).items()}
+
+
+def _by_class(margins: Doubles) -> ByClass:
+    """Precision, recall and F1 of margins (3, resamples, K)."""
+    hits, support, predicted = margins
+    with np.errstate(invalid="ignore"):  # 0 / 0 is NaN: not defined
+        return hits / predicted, hits / support, 2 * hits / np.where(support > 0, support + predicted, np.nan)
 
 
 def area_replicates(rows: Sequence[Rows], design: Design, resamples: int, seed: int) -> list[dict[str, Doubles]]:

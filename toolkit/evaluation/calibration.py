@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from toolkit.errors import InputError
+from toolkit.evaluation.checks import check_confidence
 from toolkit.evaluation.design import Design, check_design
-from toolkit.evaluation.intervals import Interval, wilson
+from toolkit.evaluation.intervals import Interval
 from toolkit.evaluation.precision import double_precision, to_double, to_numpy
 from toolkit.evaluation.rows import read_rows
+from toolkit.evaluation.shares import proportion
 
 Doubles = NDArray[np.float64]
 Equal = Literal["width", "mass"]
@@ -115,6 +117,7 @@ def calibration_error(
     the value less the smaller bias that the gaps as seen would have. See `expected_calibration_error` for the value
     alone.
     """
+    check_confidence(confidence)
     rows = read_rows(labels, probabilities)
     design = check_design(design, len(rows.labels))
     _check_bins(bins, equal)
@@ -137,6 +140,7 @@ def classwise_calibration_error(
     Columns share their rows, so the noise of the mean is taken as the mean of the columns' noise, which is never too
     little.
     """
+    check_confidence(confidence)
     rows = read_rows(labels, probabilities)
     design = check_design(design, len(rows.labels))
     _check_bins(bins, equal)
@@ -179,19 +183,28 @@ def expected_calibration_error(confidence: Doubles, correct: NDArray[np.bool_], 
 
 @double_precision
 def reliability(
-    labels: Any, probabilities: Any, *, bins: int = BINS, equal: Equal = "width", confidence: float = 0.95
+    labels: Any,
+    probabilities: Any,
+    *,
+    bins: int = BINS,
+    equal: Equal = "width",
+    confidence: float = 0.95,
+    design: Design | None = None,
 ) -> tuple[ReliabilityBin, ...]:
     """The reliability diagram's points, one for each bin that has a row: mean confidence against accuracy."""
+    check_confidence(confidence)
     rows = read_rows(labels, probabilities)
+    design = check_design(design, len(rows.labels))
     _check_bins(bins, equal)
-    binned = bin_scores(rows.confidence, rows.correct, check_design(None, len(rows.labels)), bins, equal)
+    binned = bin_scores(rows.confidence, rows.correct, design, bins, equal)
+    code = np.searchsorted(binned.edges[1:-1], rows.confidence, side="left")
     return tuple(
         ReliabilityBin(
             low=float(binned.edges[index]),
             high=float(binned.edges[index + 1]),
             rows=int(binned.rows[index]),
             confidence=float(binned.score[index] / binned.rows[index]),
-            accuracy=wilson(binned.hits[index], binned.rows[index], confidence),
+            accuracy=proportion(rows.correct, code == index, design, confidence),
         )
         for index in np.flatnonzero(binned.rows)
     )
@@ -221,5 +234,8 @@ def brier_parts(labels: Any, probabilities: Any, *, bins: int = BINS) -> BrierPa
 
 def _check_bins(bins: int, equal: str) -> None:
     """Refuse bins that are none."""
-    if bins < 1 or equal not in ("width", "mass"):
-        raise InputError(f"Expected at least one bin of equal 'width' or 'mass'. Received: {bins} of equal {equal!r}.")
+    if not isinstance(bins, int | np.integer) or bins < 1 or equal not in ("width", "mass"):
+        raise InputError(
+            f"Expected a whole number of bins, one or more, of equal 'width' or 'mass'. "
+            f"Received: {bins} of equal {equal!r}."
+        )

@@ -94,10 +94,15 @@ def check_class_names(class_names: Sequence[str] | None, classes: int) -> tuple[
     return names
 
 
-def check_level(confidence: float, resamples: int) -> None:
-    """Refuse a confidence outside (0, 1) and fewer resamples than an interval of that confidence needs."""
+def check_confidence(confidence: float) -> None:
+    """Refuse a confidence outside (0, 1)."""
     if not 0 < confidence < 1:
         raise InputError(f"Expected a confidence between 0 and 1, such as 0.95. Received: {confidence}.")
+
+
+def check_level(confidence: float, resamples: int) -> None:
+    """Refuse a confidence outside (0, 1) and fewer resamples than an interval of that confidence needs."""
+    check_confidence(confidence)
     if resamples < 2 / (1 - confidence):
         needed = math.ceil(2 / (1 - confidence))
         raise InputError(f"Expected at least {needed} resamples for {confidence:.0%} intervals. Received: {resamples}.")

@@ -6,14 +6,14 @@ from typing import Any
 import numpy as np
 from keras import ops
 from numpy.typing import NDArray
-from scipy.stats import norm
 
 from toolkit.errors import InputError
-from toolkit.evaluation.checks import Labels, check_arrays
-from toolkit.evaluation.design import check_design, skewness, standard_error
-from toolkit.evaluation.intervals import Interval, skewed, wilson
+from toolkit.evaluation.checks import Labels, check_arrays, check_confidence
+from toolkit.evaluation.design import Design, check_design, skewness, standard_error
+from toolkit.evaluation.intervals import Interval, skewed
 from toolkit.evaluation.precision import double_precision, last_of_ties, to_double, to_numpy
 from toolkit.evaluation.rows import read_probabilities, read_rows
+from toolkit.evaluation.shares import proportion
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ def threshold_for(
     precision: float | None = None,
     recall: float | None = None,
     confidence: float = 0.95,
+    design: Design | None = None,
 ) -> Threshold:
     """The threshold of class `index` for a wanted precision with the most recall, or the other way round.
 
@@ -56,27 +57,29 @@ def threshold_for(
     else:
         enough = np.flatnonzero(hits >= wanted[0] * total * (1 - 1e-12)) if total else np.array([], dtype=np.int64)
         chosen = enough[np.argmax(hits[enough] / called[enough])] if len(enough) else None
-    if chosen is None:
-        return Threshold(float("inf"), wilson(0, 0), wilson(0, total, confidence))
-    return Threshold(
-        threshold=float(score[order][last[chosen]]),
-        precision=wilson(hits[chosen], called[chosen], confidence),
-        recall=wilson(hits[chosen], total, confidence),
-    )
+    threshold = float("inf") if chosen is None else float(score[order][last[chosen]])
+    return at_threshold(labels, probabilities, index, threshold, confidence=confidence, design=design)
 
 
+@double_precision
 def at_threshold(
-    labels: Any, probabilities: Any, index: int, threshold: float, *, confidence: float = 0.95
+    labels: Any,
+    probabilities: Any,
+    index: int,
+    threshold: float,
+    *,
+    confidence: float = 0.95,
+    design: Design | None = None,
 ) -> Threshold:
     """What a threshold of class `index`, chosen on other rows, gives on these: labels (N,), probabilities (N, K)."""
+    check_confidence(confidence)
     rows = read_rows(labels, probabilities)
+    design = check_design(design, len(rows.labels))
     if not 0 <= index < rows.classes:
         raise InputError(f"Expected a class from 0 to {rows.classes - 1}. Received: {index}.")
     called, positive = rows.probabilities[:, index].astype(np.float64) >= threshold, rows.labels == index
-    hits = int(np.sum(called & positive))
-    return Threshold(
-        threshold, wilson(hits, int(called.sum()), confidence), wilson(hits, int(positive.sum()), confidence)
-    )
+    shares = (proportion(called & positive, of, design, confidence) for of in (called, positive))
+    return Threshold(threshold, *shares)
 
 
 @double_precision
@@ -91,8 +94,11 @@ def decide(probabilities: Any, costs: Any) -> Labels:
     return np.asarray(to_numpy(ops.argmin(expected, axis=1)), dtype=np.int64)
 
 
-def mean_cost(labels: Any, decisions: Any, costs: Any, confidence: float = 0.95) -> Interval:
+def mean_cost(
+    labels: Any, decisions: Any, costs: Any, confidence: float = 0.95, design: Design | None = None
+) -> Interval:
     """What decisions (N,) cost on average when the classes are labels (N,), given costs (K, D), with its interval."""
+    check_confidence(confidence)
     matrix = _check_costs(costs)
     truth, _ = check_arrays(labels, np.zeros((len(np.asarray(labels)), len(matrix))))
     chosen = np.asarray(decisions)
@@ -101,18 +107,24 @@ def mean_cost(labels: Any, decisions: Any, costs: Any, confidence: float = 0.95)
         raise InputError(f"Expected a decision from 0 to {last} for each row. Received: {chosen.dtype} {chosen.shape}.")
     paid = matrix[truth, chosen]
     value = float(paid.mean())
-    sums = check_design(None, len(paid)).sums((paid - value) / len(paid))
+    design = check_design(design, len(paid))
+    sums = design.sums((paid - value) / len(paid))
     bounds = (float(matrix.min()), float(matrix.max()))
-    z = float(norm.ppf((1 + confidence) / 2))
-    return skewed(value, standard_error(sums), skewness(sums), z, bounds)
+    return skewed(value, standard_error(sums), skewness(sums), design.quantile(confidence), bounds)
 
 
 def _check_costs(costs: Any, classes: int | None = None) -> NDArray[np.float64]:
     """The costs as float64 (K, D), or one line on what they should be."""
     matrix = np.asarray(costs, dtype=np.float64)
-    if matrix.ndim != 2 or not np.isfinite(matrix).all() or (classes is not None and len(matrix) != classes):
+    if (
+        matrix.ndim != 2
+        or not matrix.size
+        or not np.isfinite(matrix).all()
+        or (classes is not None and len(matrix) != classes)
+    ):
         rows = "K" if classes is None else str(classes)
         raise InputError(
-            f"Expected finite costs with {rows} rows, one a class, and a column a decision. Received: {matrix.shape}."
+            f"Expected finite costs with {rows} rows, one a class, and a column a decision, one or more. "
+            f"Received: {matrix.shape}."
         )
     return matrix

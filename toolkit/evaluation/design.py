@@ -1,11 +1,12 @@
 """How the test rows were drawn: alone, in clusters that share something, within strata. It knows no metric."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm, t
+from scipy.stats import t
 
 from toolkit.errors import InputError
 from toolkit.evaluation.checks import Labels
@@ -44,11 +45,14 @@ class Design:
         sizes = np.bincount(self.unit_stratum)
         return summed - (np.bincount(self.unit_stratum, summed) / sizes)[self.unit_stratum]
 
+    @property
+    def freedom(self) -> float:
+        """Degrees of freedom of Student's t: few clusters know their own spread badly."""
+        return float(max(self.units - self.strata, 1)) if self.clustered else math.inf
+
     def quantile(self, confidence: float) -> float:
-        """How many standard errors an interval reaches to either side: few clusters know their own spread badly."""
-        upper = (1 + confidence) / 2
-        freedom = self.units - self.strata
-        return float(t.ppf(upper, max(freedom, 1)) if self.clustered else norm.ppf(upper))
+        """How many standard errors an interval reaches to either side."""
+        return float(t.ppf((1 + confidence) / 2, self.freedom))
 
 
 def sampled(clusters: Any = None, strata: Any = None) -> Design:
@@ -85,7 +89,7 @@ def grouped(column: Any) -> Design | None:
 
 
 def within(design: Design, mine: NDArray[np.bool_]) -> Design | None:
-    """The design of the rows `mine` (N,) alone; None, for rows drawn alone, where they hold fewer than two clusters."""
+    """The design of the rows `mine` (N,) alone; None where they lie within one cluster."""
     strata = design.stratum[mine]
     if design.cluster is None:
         return sampled(strata=strata)
@@ -110,7 +114,11 @@ def codes(column: Any, rows: int, what: str) -> Labels | None:
     values = np.asarray(column)
     if values.shape != (rows,):
         raise InputError(f"Expected {what} as one value for each of {rows} rows. Received: {values.shape}.")
-    return np.unique(values, return_inverse=True)[1].astype(np.int64)
+    try:
+        return np.unique(values, return_inverse=True)[1].astype(np.int64)
+    except TypeError:  # of values such as None among texts
+        kinds = ", ".join(sorted({type(value).__name__ for value in values.tolist()}))
+        raise InputError(f"Expected {what} of one kind, '' where nothing is known. Received: {kinds}.") from None
 
 
 def standard_error(sums: Doubles) -> float:

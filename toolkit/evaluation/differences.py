@@ -1,12 +1,14 @@
 """Two fitted contestants on the same rows by any metric: the paired bootstrap. It knows arrays, no model."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from toolkit.errors import InputError
 from toolkit.evaluation.bootstrap import bootstrap_difference, bootstrap_function
 from toolkit.evaluation.checks import check_level, check_method
 from toolkit.evaluation.design import Design, check_design, skewness, standard_error
@@ -32,7 +34,7 @@ class Difference:
     high: float
     p: float  # two-sided, of the interval's own method
     holm_p: float  # adjusted for all pairs looked at together
-    smallest_difference: float  # half the interval: about what it takes to be significant on this test set
+    smallest_difference: float  # about what it takes to be significant among all pairs on this test set
     verdict: str  # "NAME is better", by the metric's own direction, or "cannot tell"
 
     @property
@@ -41,8 +43,11 @@ class Difference:
         return None if self.verdict == CANNOT_TELL else (self.a if self.verdict == f"{self.a} is better" else self.b)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values; NaN becomes None."""
-        return {name: None if value != value else value for name, value in vars(self).items()}
+        """Plain JSON values; NaN and infinity become None."""
+        return {
+            name: None if isinstance(value, float) and not math.isfinite(value) else value
+            for name, value in vars(self).items()
+        }
 
 
 @double_precision
@@ -59,27 +64,35 @@ def compare_metric(
 ) -> tuple[Difference, ...]:
     """Compare all pairs of contestants by one metric, both resampled on the same rows, with Holm's adjustment.
 
-    labels (N,), probabilities (N, K) by name. The metric is any of `evaluate` but `ece`, or a function, which is
-    called twice a resample and has no BCa acceleration, only its bias correction. method: `bca`, `percentile`, or
+    labels (N,), probabilities (N, K) by name. The metric is any of `evaluate` but `ece`, which noise raises in every
+    resample again, or a function, which is called twice a resample and has no BCa acceleration, only its bias
+    correction. method: `bca`, `percentile`, or
     `score` (named metrics only), an interval from what each row does to the difference, without resampling.
     """
     check_level(confidence, resamples)
     check_method(method, ("score", "percentile", "bca") if isinstance(metric, str) else ("percentile", "bca"))
+    if metric == "ece":
+        raise InputError(
+            "Expected a metric that has a paired test. Received: ece, which has none, because noise raises it in every "
+            "resample again; compare log_loss or brier, and see calibration_error for each contestant's own interval."
+        )
     rows = read_together(labels, probabilities)
     design = check_design(design, len(np.asarray(labels)))
     evidence = {name: Evidence(one) for name, one in rows.items()}
     name = metric if isinstance(metric, str) else getattr(metric, "__name__", "metric")
-    sign = -1 if name in LOWER_IS_BETTER else 1
+    sign = -1 if isinstance(metric, str) and metric in LOWER_IS_BETTER else 1  # of a function, higher is better
+    step = 1 - (1 - confidence) / max(math.comb(len(rows), 2), 1)  # of Holm, the first
+    settings = Settings(confidence, step, method, resamples, seed)
     found = []
     for a, b in combinations(evidence, 2):
         pair = (evidence[a], evidence[b])
-        interval, p = (
-            _named(*pair, metric, design, (confidence, method, resamples, seed))
+        interval, wider, p = (
+            _named(*pair, metric, design, settings)
             if isinstance(metric, str)
-            else _function(*pair, metric, design, (confidence, method, resamples, seed))
+            else _function(*pair, metric, design, settings)
         )
-        half = (interval.high - interval.low) / 2
-        found.append(Difference(a, b, name, interval.value, interval.low, interval.high, p, p, half, CANNOT_TELL))
+        ends, reach = (interval.value, interval.low, interval.high), _reach(wider)
+        found.append(Difference(a, b, name, *ends, p, p, reach, CANNOT_TELL))
     adjusted = holm([one.p for one in found])
     return tuple(
         replace(one, holm_p=p, verdict=verdict(one.a, one.b, sign * one.difference, p, 1 - confidence))
@@ -87,44 +100,62 @@ def compare_metric(
     )
 
 
-Settings = tuple[float, str, int, int]  # confidence, method, resamples, seed
+class Settings(NamedTuple):
+    """What all pairs share."""
+
+    confidence: float
+    step: float  # the confidence at which an interval without 0 passes Holm's first step
+    method: str
+    resamples: int
+    seed: int
 
 
-def _named(
-    first: Evidence, second: Evidence, metric: str, design: Design, settings: Settings
-) -> tuple[Interval, float]:
-    """Difference and p of a named metric."""
-    confidence, method, resamples, seed = settings
+Found = tuple[Interval, Interval, float]  # the difference at both confidences, and p
+
+
+def _reach(interval: Interval) -> float:
+    """How far the interval reaches to its longer side: a difference of more has 0 outside; infinity for a single point,
+    where no resample differed and so nothing is known.
+    """
+    reach = max(interval.value - interval.low, interval.high - interval.value)
+    return math.inf if reach == 0 else reach
+
+
+def _named(first: Evidence, second: Evidence, metric: str, design: Design, settings: Settings) -> Found:
+    """The difference of a named metric."""
     sums = design.sums(first.influence(metric) - second.influence(metric))
     value, skew = first.values[metric] - second.values[metric], skewness(sums)
-    if method == "score":
+    if settings.method == "score":
         low, high = BOUNDS.get(metric, (0.0, 1.0))
         error = standard_error(sums)
-        interval = skewed(value, error, skew, design.quantile(confidence), (low - high, high - low))
-        return interval, skewed_p(value, error, skew)
-    replicates = bootstrap_difference(first, second, metric, design, resamples, seed)
-    return _of_replicates(value, replicates, skew, confidence, method)
+        interval, wider = (
+            skewed(value, error, skew, design.quantile(confidence), (low - high, high - low))
+            for confidence in (settings.confidence, settings.step)
+        )
+        return interval, wider, skewed_p(value, error, skew, design.freedom)
+    replicates = bootstrap_difference(first, second, metric, design, settings.resamples, settings.seed)
+    return _of_replicates(value, replicates, skew, settings)
 
 
 def _function(
     first: Evidence, second: Evidence, metric: Callable[[Any, Any], float], design: Design, settings: Settings
-) -> tuple[Interval, float]:
-    """Difference and p of any function."""
-    confidence, method, resamples, seed = settings
+) -> Found:
+    """The difference of any function."""
 
     def difference(labels: Any, one: Any, other: Any) -> float:
         return metric(labels, one) - metric(labels, other)
 
     rows = (first.rows, second.rows)
     value = difference(rows[0].labels, rows[0].probabilities, rows[1].probabilities)
-    replicates = bootstrap_function(rows, difference, design, resamples, seed)
-    return _of_replicates(value, replicates, 0.0, confidence, method)
+    replicates = bootstrap_function(rows, difference, design, settings.resamples, settings.seed)
+    return _of_replicates(value, replicates, 0.0, settings)
 
 
-def _of_replicates(
-    value: float, replicates: Any, skew: float, confidence: float, method: str
-) -> tuple[Interval, float]:
-    """Interval and p of bootstrap replicates by the method of that name."""
-    if method == "percentile":
-        return percentile(value, replicates, confidence), bootstrap_p(value, replicates, None)
-    return bca(value, replicates, skew, confidence), bootstrap_p(value, replicates, skew)
+def _of_replicates(value: float, replicates: Any, skew: float, settings: Settings) -> Found:
+    """Intervals and p of bootstrap replicates by the method of that name."""
+    levels = (settings.confidence, settings.step)
+    if settings.method == "percentile":
+        interval, wider = (percentile(value, replicates, confidence) for confidence in levels)
+        return interval, wider, bootstrap_p(value, replicates, None)
+    interval, wider = (bca(value, replicates, skew, confidence) for confidence in levels)
+    return interval, wider, bootstrap_p(value, replicates, skew)

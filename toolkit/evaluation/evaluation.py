@@ -8,39 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.evaluation.bootstrap import bootstrap
+from toolkit.evaluation.by_class import ClassScores, class_scores
 from toolkit.evaluation.calibration import BINS, bin_scores, error_of_bins
 from toolkit.evaluation.checks import check_class_names, check_level, check_method
 from toolkit.evaluation.design import Design, check_design, skewness, standard_error
 from toolkit.evaluation.evidence import AREAS, BOUNDS, Evidence
-from toolkit.evaluation.intervals import UNDEFINED, Interval, bca, f1_interval, percentile, score, skewed, wilson
+from toolkit.evaluation.intervals import Interval, bca, percentile, score, skewed, wilson
 from toolkit.evaluation.precision import double_precision
 from toolkit.evaluation.rows import Rows, read_rows
 
 Method = Literal["score", "percentile", "bca"]
 SKEWED = frozenset({"log_loss", "brier"})  # means whose rows can be far out
 BY_CLASS = frozenset({"balanced_accuracy", "macro_precision", "macro_recall", "macro_f1", *AREAS})
-
-
-@dataclass(frozen=True)
-class ClassScores:
-    """One class against the rest; precision is undefined if it was never predicted, recall and F1 if it has no row."""
-
-    name: str
-    support: int  # rows of this class
-    precision: Interval
-    recall: Interval
-    f1: Interval
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        scores = {name: getattr(self, name).to_dict() for name in ("precision", "recall", "f1")}
-        return {"name": self.name, "support": self.support, **scores}
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Self:
-        """The scores that `to_dict` wrote."""
-        scores = {name: Interval.from_dict(values[name]) for name in ("precision", "recall", "f1")}
-        return cls(name=values["name"], support=int(values["support"]), **scores)
 
 
 @dataclass(frozen=True)
@@ -106,7 +85,8 @@ def evaluate(
     and 1 % errors, 95 % intervals of macro F1 held the truth in 92 % of 500 test sets, percentile and BCa intervals
     in 89 and 88 % of 200, of the log loss in 94, 84 and 87 % (benchmarks/coverage.py).
     `percentile` and `bca` are bootstrap intervals of everything but the calibration error, which noise pushes up in
-    every resample again (`calibration_error`), and of the scores per class. `resamples` and `seed` are theirs.
+    every resample again (`calibration_error`). Where all resamples are alike, as those of a perfect score, they would
+    be a single point, and the interval is that of `score`. `resamples` and `seed` are theirs.
     Rows that share something (a patient, a camera) or were drawn within strata: `design=sampled(clusters=...,
     strata=...)`. Raises InputError for anything that is not labels and probabilities.
     """
@@ -116,19 +96,19 @@ def evaluate(
     names = check_class_names(class_names, rows.classes)
     design = check_design(design, len(rows.labels))
     evidence = Evidence(rows)
-    replicates = {} if method == "score" else bootstrap(evidence, design, resamples, seed)
+    drawn = None if method == "score" else bootstrap(evidence, design, resamples, seed)
     intervals = {}
     for metric, value in evidence.values.items():
         if metric == "ece":
             binned = bin_scores(rows.confidence, rows.correct, design, BINS, "width")
             intervals[metric] = error_of_bins([binned], len(rows.labels), design.quantile(confidence)).interval
-        elif method == "score":
+        elif drawn is None or np.ptp(drawn[0][metric]) == 0:
             intervals[metric] = score_interval(evidence, metric, design, confidence)
         elif method == "percentile":
-            intervals[metric] = percentile(value, replicates[metric], confidence)
+            intervals[metric] = percentile(value, drawn[0][metric], confidence)
         else:
             skew = skewness(design.sums(evidence.influence(metric)))
-            intervals[metric] = bca(value, replicates[metric], skew, confidence)
+            intervals[metric] = bca(value, drawn[0][metric], skew, confidence)
     return Evaluation(
         rows=len(rows.labels),
         class_names=names,
@@ -137,7 +117,7 @@ def evaluate(
         resamples=resamples,
         seed=seed,
         metrics=intervals,
-        per_class=_per_class(evidence, names, design, confidence),
+        per_class=class_scores(evidence, names, design, confidence, method, None if drawn is None else drawn[1]),
         confusion=evidence.confusion,
     )
 
@@ -165,35 +145,3 @@ def _trials(rows: Rows, metric: str, design: Design) -> float:
     if not len(support):
         return 0.0
     return float(len(support) ** 2 / np.sum(1 / support) * design.units / design.rows)
-
-
-def _per_class(evidence: Evidence, names: Sequence[str], design: Design, confidence: float) -> tuple[ClassScores, ...]:
-    """Precision, recall and F1 of each class: shares of the rows predicted as it, of its rows, and of either."""
-    rows, confusion = evidence.rows, evidence.confusion
-    hits, support, predicted = np.diagonal(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
-    scores = []
-    for index, name in enumerate(names):
-        if design.simple:
-            precision = wilson(hits[index], predicted[index], confidence)
-            recall = wilson(hits[index], support[index], confidence)
-            f1 = f1_interval(wilson(hits[index], support[index] + predicted[index] - hits[index], confidence))
-        else:
-            chosen, true = rows.predicted == index, rows.labels == index
-            precision = proportion(chosen & true, chosen, design, confidence)
-            recall = proportion(chosen & true, true, design, confidence)
-            f1 = f1_interval(proportion(chosen & true, chosen | true, design, confidence))
-        found = support[index] > 0
-        scores.append(ClassScores(name, int(support[index]), precision, recall, f1 if found else UNDEFINED))
-    return tuple(scores)
-
-
-def proportion(hit: NDArray[np.bool_], of: NDArray[np.bool_], design: Design, confidence: float = 0.95) -> Interval:
-    """The share of rows `of` (N,) that are `hit` (N,), with an interval that knows how the rows were drawn."""
-    trials = int(of.sum())
-    if trials == 0:
-        return UNDEFINED
-    value = float(hit.sum()) / trials
-    error = standard_error(design.sums(of * (hit - value) / trials))
-    if design.cluster is not None:
-        trials = len(np.unique(design.cluster[of]))
-    return score(value, error, trials, design.quantile(confidence))

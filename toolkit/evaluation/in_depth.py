@@ -14,7 +14,7 @@ from toolkit.evaluation.calibration import (
     reliability,
 )
 from toolkit.evaluation.design import Design
-from toolkit.evaluation.groupwise import evaluate_groups
+from toolkit.evaluation.groupwise import GroupTable, evaluate_groups
 from toolkit.evaluation.precision import double_precision
 from toolkit.evaluation.selective import RiskCoverage, risk_coverage
 
@@ -38,9 +38,9 @@ def details(
     `selective` the risk at each coverage and the coverage at some risks; `by_group`, of each column, its groups, the
     lowest accuracy first. Raises InputError for anything that is not labels and probabilities.
     """
-    bins = reliability(labels, probabilities, bins=10, confidence=confidence)
-    parted = groupings(columns or {})
     told: dict[str, Any] = {"confidence": confidence, "design": design}
+    bins = reliability(labels, probabilities, bins=10, **told)
+    parted = groupings(columns or {})
     errors = {
         "ece": calibration_error(labels, probabilities, **told),
         "ece_equal_mass": calibration_error(labels, probabilities, equal="mass", **told),
@@ -52,9 +52,9 @@ def details(
             "errors": {name: _error(error) for name, error in errors.items()},
             "brier": vars(brier_parts(labels, probabilities)),
         },
-        "selective": _curve(risk_coverage(labels, probabilities, confidence=confidence)),
+        "selective": _curve(risk_coverage(labels, probabilities, **told)),
         "by_group": {
-            name: _groups(labels, probabilities, column, confidence, design) for name, column in parted.items()
+            name: _groups(evaluate_groups(labels, probabilities, column, **told)) for name, column in parted.items()
         },
     }
 
@@ -89,17 +89,15 @@ def _curve(curve: RiskCoverage) -> dict[str, Any]:
     }
 
 
-def _groups(
-    labels: Any, probabilities: Any, column: Any, confidence: float, design: Design | None
-) -> list[dict[str, Any]]:
+def _groups(table: GroupTable) -> list[dict[str, Any]]:
     """A line for each group; the metrics are those that a group of few rows can still have."""
-    table = evaluate_groups(labels, probabilities, column, confidence=confidence, design=design)
     return [
         {
             "name": group.name,
             "rows": group.evaluation.rows,
             **{metric: group.evaluation[metric].to_dict() for metric in ("accuracy", "macro_f1", "log_loss")},
             "holm_p": group.holm_p,
+            "smallest_difference": group.to_dict()["smallest_difference"],
             "verdict": group.verdict,
         }
         for group in table.groups

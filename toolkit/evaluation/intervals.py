@@ -1,7 +1,7 @@
 """Intervals: a value and how far from the truth it may be. It knows no metric and no model."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -13,7 +13,7 @@ Doubles = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Interval:
-    """A value with the ends of its interval; all three NaN where the value is not defined, null in JSON."""
+    """A value with the ends of its interval, NaN where they are not known; all three where the value is not defined."""
 
     value: float
     low: float
@@ -21,7 +21,14 @@ class Interval:
 
     def __str__(self) -> str:
         """As in `0.931 (0.926..0.936)`."""
-        return "undefined" if math.isnan(self.value) else f"{self.value:.3f} ({self.low:.3f}..{self.high:.3f})"
+        if math.isnan(self.value):
+            return "undefined"
+        return f"{self.value:.3f}" + ("" if math.isnan(self.low) else f" ({self.low:.3f}..{self.high:.3f})")
+
+    @property
+    def endless(self) -> Self:
+        """The value alone."""
+        return replace(self, low=float("nan"), high=float("nan"))
 
     def to_dict(self) -> dict[str, float | None]:
         """Plain JSON values; NaN becomes None."""

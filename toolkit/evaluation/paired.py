@@ -8,7 +8,6 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
 
 from toolkit.errors import InputError
 from toolkit.evaluation.checks import check_level, check_method
@@ -17,7 +16,15 @@ from toolkit.evaluation.intervals import Interval, bca, percentile, skewed
 from toolkit.evaluation.precision import double_precision
 from toolkit.evaluation.resampling import resample_mean
 from toolkit.evaluation.rows import Rows, read_rows
-from toolkit.evaluation.significance import clustered_mcnemar, cochran, holm, mcnemar, smallest_difference, tango
+from toolkit.evaluation.significance import (
+    clustered_mcnemar,
+    cochran,
+    holm,
+    mcnemar,
+    smallest_clustered_difference,
+    smallest_difference,
+    tango,
+)
 
 CANNOT_TELL = "cannot tell"
 
@@ -37,7 +44,7 @@ class Pair:
     p: float  # exact McNemar, two-sided
     mid_p: float  # McNemar mid-p, for those who want it; the verdict does not use it
     holm_p: float  # p adjusted for all pairs looked at together; p itself for a single pair
-    smallest_difference: float  # what it takes to be significant with so many rows in dispute
+    smallest_difference: float  # what it takes to be significant among all pairs with so many rows in dispute
     verdict: str  # "NAME is better" or "cannot tell"
 
     @property
@@ -103,7 +110,9 @@ def compare_pairs(
     check_level(confidence, resamples)
     check_method(method)
     rows = read_together(labels, probabilities)
-    settings = _Settings(confidence, method, resamples, seed, check_design(design, len(np.asarray(labels))))
+    design = check_design(design, len(np.asarray(labels)))
+    count = max(math.comb(len(rows), 2), 1)
+    settings = _Settings(confidence, (1 - confidence) / count, method, resamples, seed, design)
     pairs = [_pair(a, b, rows[a].correct, rows[b].correct, settings) for a, b in combinations(rows, 2)]
     adjusted = holm([pair.p for pair in pairs])
     return tuple(
@@ -135,6 +144,7 @@ class _Settings:
     """What all pairs share."""
 
     confidence: float
+    level: float  # of Holm's first step: p below it is significant whatever the other pairs show
     method: str
     resamples: int
     seed: int
@@ -143,7 +153,7 @@ class _Settings:
 
 def _pair(a: str, b: str, correct_a: NDArray[np.bool_], correct_b: NDArray[np.bool_], settings: _Settings) -> Pair:
     """The comparison of one pair on its own, its verdict still open."""
-    rows, level = len(correct_a), 1 - settings.confidence
+    rows, level = len(correct_a), settings.level
     only_a, only_b = int(np.sum(correct_a & ~correct_b)), int(np.sum(correct_b & ~correct_a))
     lead = correct_a.astype(np.float64) - correct_b
     interval = _difference(lead, only_a, only_b, settings)
@@ -152,10 +162,7 @@ def _pair(a: str, b: str, correct_a: NDArray[np.bool_], correct_b: NDArray[np.bo
     if settings.design.cluster is not None:
         leads = np.bincount(settings.design.cluster, lead).astype(np.float64)
         p = mid_p = clustered_mcnemar(leads)
-        told = np.count_nonzero(leads)  # with too few clusters in dispute not even all on one side would do
-        enough = told == 0 or 2 * 0.5 ** int(told) <= level
-        spread = math.sqrt(float(np.sum(leads**2))) / rows
-        smallest = float(norm.ppf(1 - level / 2)) * spread if enough else math.inf
+        smallest = smallest_clustered_difference(leads, settings.design.units, rows, level)
     return Pair(
         a=a,
         b=b,
@@ -177,7 +184,7 @@ def _difference(lead: NDArray[np.float64], only_a: int, only_b: int, settings: _
     """The accuracy difference with its interval; lead (N,) is 1 where only a was right, -1 where only b was."""
     design, confidence, rows = settings.design, settings.confidence, len(lead)
     value = (only_a - only_b) / rows
-    if settings.method == "score" and (design.simple or not lead.any()):
+    if not lead.any() or (settings.method == "score" and design.simple):  # where none differs, no resample would
         return tango(only_a, only_b, rows if design.cluster is None else design.units, confidence)
     sums = design.sums((lead - value) / rows)
     if settings.method == "score":

@@ -1,5 +1,6 @@
 """Two recipes over seeds and splits: would one win again? It knows the scores of runs, no model and no row."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -33,7 +34,7 @@ class RecipePair:
     equivalent: float  # probability that the difference is practically none
     b_better: float  # probability that b is better by more than `equivalence`
     equivalence: float  # differences up to this are practically none, in units of the score
-    smallest_difference: float  # the smallest mean difference that such runs call significant, unadjusted
+    smallest_difference: float  # the smallest mean difference that such runs call significant among all pairs
     verdict: str  # "NAME is better", "practically equal" or "cannot tell"
 
     def to_dict(self) -> dict[str, Any]:
@@ -57,13 +58,13 @@ def compare_recipes(
     and `b_better` are the Bayesian reading of the same t distribution: Benavoli et al. (2017, JMLR 18, 77).
     `improvement` is the probability of improvement of Agarwal et al. (NeurIPS 2021). The verdict is the test's,
     after Holm; "practically equal" where it finds nothing and `equivalent` reaches the confidence. Where only seeds
-    differ and not the splits, the answer is for that one split.
+    differ and not the splits, the answer is for that one split. Two runs prove next to nothing: with one degree of
+    freedom a difference has to be 13 standard errors large.
     """
     runs = _check(scores, test_rows, train_rows, equivalence, confidence)
-    pairs = [
-        _pair(a, b, runs[a] - runs[b], test_rows / train_rows, equivalence, confidence)
-        for a, b in combinations(runs, 2)
-    ]
+    level = (1 - confidence) / math.comb(len(runs), 2)  # of Holm's first step
+    settings = _Settings(test_rows, test_rows / train_rows, equivalence, confidence, level)
+    pairs = [_pair(a, b, runs[a] - runs[b], settings) for a, b in combinations(runs, 2)]
     adjusted = holm([pair.p for pair in pairs])
     found = []
     for pair, p in zip(pairs, adjusted, strict=True):
@@ -75,26 +76,48 @@ def compare_recipes(
     return tuple(found)
 
 
-def corrected_t(differences: Doubles, ratio: float) -> tuple[float, float, float]:
-    """Differences of J runs (J,), test rows over train rows -> t, two-sided p, and standard error of the mean."""
+def corrected_t(differences: Doubles, ratio: float, least: float = 0.0) -> tuple[float, float, float]:
+    """Differences of J runs (J,), test rows over train rows -> t, two-sided p, and standard error of the mean.
+
+    least: the variance of one difference at least, whatever so few of them show.
+    """
     runs = len(differences)
     mean = float(differences.mean())
-    error = float(np.sqrt((1 / runs + ratio) * differences.var(ddof=1)))
+    error = float(np.sqrt((1 / runs + ratio) * max(differences.var(ddof=1), least)))
     if error == 0:
         return (0.0, 1.0, 0.0) if mean == 0 else (float(np.copysign(np.inf, mean)), 0.0, 0.0)
     statistic = mean / error
     return statistic, 2 * float(t.sf(abs(statistic), runs - 1)), error
 
 
-def _pair(a: str, b: str, differences: Doubles, ratio: float, equivalence: float, confidence: float) -> RecipePair:
+def least_variance(mean: float, test_rows: int) -> float:
+    """The variance that a mean difference of scores has over test sets of so many rows at the very least.
+
+    A difference of |mean| in accuracy takes a share of |mean| rows on which the recipes differ, and how many of those a
+    test set holds is binomial; no less than what rounding to whole rows makes. Few runs may agree by chance, and their
+    own variance would then be 0, and p with it.
+    """
+    share = min(abs(mean), 1.0)
+    return max(share * (1 - share), 1 / (12 * test_rows)) / test_rows
+
+
+@dataclass(frozen=True)
+class _Settings:
+    """What all pairs share."""
+
+    test_rows: int
+    ratio: float  # test rows over train rows
+    equivalence: float
+    confidence: float
+    level: float  # of Holm's first step: p below it is significant whatever the other pairs show
+
+
+def _pair(a: str, b: str, differences: Doubles, settings: _Settings) -> RecipePair:
     """One pair on its own, its verdict still open."""
-    runs, mean = len(differences), float(differences.mean())
-    _, p, error = corrected_t(differences, ratio)
-    reach = float(t.ppf((1 + confidence) / 2, runs - 1)) * error
-    if error > 0:
-        below, above = (float(t.cdf((edge - mean) / error, runs - 1)) for edge in (-equivalence, equivalence))
-    else:
-        below, above = float(mean < -equivalence), float(mean <= equivalence)
+    runs, mean, equivalence = len(differences), float(differences.mean()), settings.equivalence
+    _, p, error = corrected_t(differences, settings.ratio, least_variance(mean, settings.test_rows))
+    reach = float(t.ppf((1 + settings.confidence) / 2, runs - 1)) * error
+    below, above = (float(t.cdf((edge - mean) / error, runs - 1)) for edge in (-equivalence, equivalence))
     return RecipePair(
         a=a,
         b=b,
@@ -109,7 +132,7 @@ def _pair(a: str, b: str, differences: Doubles, ratio: float, equivalence: float
         equivalent=above - below,
         b_better=below,
         equivalence=equivalence,
-        smallest_difference=reach,
+        smallest_difference=float(t.isf(settings.level / 2, runs - 1)) * error,
         verdict=CANNOT_TELL,
     )
 

@@ -107,7 +107,7 @@ def draws(
 ) -> Iterator[NDArray[np.int64]]:
     """How often each unit occurs in the resamples, int64 (B, U) at a time, drawn stratum by stratum."""
     members = [np.flatnonzero(stratum == index) for index in range(int(stratum.max()) + 1)]
-    step = max(1, BLOCK // (int(multiplicity.sum()) if _row_by_row(multiplicity) else len(multiplicity)))
+    step = max(1, BLOCK // max(len(multiplicity), int(multiplicity[~_heavy(multiplicity)].sum())))
     for start in range(0, resamples, step):
         size = min(step, resamples - start)
         counts = np.empty((size, len(multiplicity)), dtype=np.int64)
@@ -116,20 +116,29 @@ def draws(
         yield counts
 
 
-def _row_by_row(multiplicity: Labels) -> bool:
-    """Whether picking rows is cheaper than drawing a binomial for each unit, which costs about as much as 8 picks."""
-    return len(multiplicity) > 512 and int(multiplicity.sum()) <= 8 * len(multiplicity)
+def _heavy(multiplicity: Labels) -> NDArray[np.bool_]:
+    """Units (U,) whose count is drawn at once, at about the cost of 8 picks of a row; all where there are few."""
+    return (multiplicity > 8) | (len(multiplicity) <= 512)
 
 
 def _draw(multiplicity: Labels, size: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Multinomial counts (size, U)."""
-    units, rows = len(multiplicity), int(multiplicity.sum())
-    if not _row_by_row(multiplicity):
-        return rng.multinomial(rows, multiplicity / rows, size=size)
-    owner = np.repeat(np.arange(units, dtype=np.int32), multiplicity)
-    picks = owner[rng.integers(0, rows, size=(size, rows), dtype=np.uint32)]
-    picks = picks.astype(np.int64) + units * np.arange(size)[:, None]
-    return np.bincount(picks.ravel(), minlength=size * units).reshape(size, units)
+    """Multinomial counts (size, U): of heavy units, and of all rows of the others together, which are then picked."""
+    heavy, rows = _heavy(multiplicity), int(multiplicity.sum())
+    light = multiplicity[~heavy]
+    drawn = rng.multinomial(rows, np.append(multiplicity[heavy], light.sum()) / rows, size=size)
+    if not len(light):
+        return drawn[:, :-1]
+    counts = np.empty((size, len(multiplicity)), dtype=np.int64)
+    counts[:, heavy] = drawn[:, :-1]
+    owner = np.repeat(np.arange(len(light), dtype=np.int32), light)
+    picks = owner[rng.integers(0, len(owner), size=int(drawn[:, -1].sum()), dtype=np.uint32)].astype(np.int64)
+    starts = len(light) * np.arange(size)
+    if heavy.any():
+        picks += np.repeat(starts, drawn[:, -1])
+    else:  # as many in each
+        picks.reshape(size, rows)[:] += starts[:, None]
+    counts[:, ~heavy] = np.bincount(picks, minlength=size * len(light)).reshape(size, len(light))
+    return counts
 
 
 def _totals(table: Table, counts: NDArray[np.int64], rng: np.random.Generator) -> Doubles:

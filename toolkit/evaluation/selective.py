@@ -7,9 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.errors import InputError
-from toolkit.evaluation.intervals import Interval, wilson
+from toolkit.evaluation.checks import check_confidence
+from toolkit.evaluation.design import Design, check_design
+from toolkit.evaluation.intervals import UNDEFINED, Interval
 from toolkit.evaluation.precision import double_precision, last_of_ties
 from toolkit.evaluation.rows import read_rows
+from toolkit.evaluation.shares import proportion
 
 Doubles = NDArray[np.float64]
 
@@ -30,8 +33,15 @@ class RiskCoverage:
     threshold: Doubles  # (T,), falling
     answered: NDArray[np.int64]  # (T,), rows with at least this confidence
     wrong: NDArray[np.int64]  # (T,), of those
-    rows: int
-    confidence: float  # of the intervals of risks
+    sure: Doubles  # (N,), how sure the contestant is of each row
+    mistaken: NDArray[np.bool_]  # (N,)
+    design: Design  # how the rows were drawn, for the intervals of risks
+    confidence: float  # of those intervals
+
+    @property
+    def rows(self) -> int:
+        """N."""
+        return len(self.sure)
 
     @property
     def coverage(self) -> Doubles:
@@ -59,33 +69,37 @@ class RiskCoverage:
         if not 0 <= risk <= 1:
             raise InputError(f"Expected a risk between 0 and 1, such as 0.01. Received: {risk}.")
         enough = np.flatnonzero(self.risk <= risk)
-        return self._selection(int(enough[-1])) if len(enough) else Selection(float("inf"), 0.0, wilson(0, 0))
+        return self._selection(int(enough[-1])) if len(enough) else Selection(float("inf"), 0.0, UNDEFINED)
 
     def at_threshold(self, threshold: float) -> Selection:
         """What a threshold chosen elsewhere does on these rows."""
         answered = np.flatnonzero(self.threshold >= threshold)
         if not len(answered):
-            return Selection(threshold, 0.0, wilson(0, 0))
+            return Selection(threshold, 0.0, UNDEFINED)
         found = self._selection(int(answered[-1]))
         return Selection(threshold, found.coverage, found.risk)
 
     def _selection(self, index: int) -> Selection:
         """One point of the curve."""
-        risk = wilson(self.wrong[index], self.answered[index], self.confidence)
+        risk = proportion(self.mistaken, self.sure >= self.threshold[index], self.design, self.confidence)
         return Selection(float(self.threshold[index]), float(self.coverage[index]), risk)
 
 
 @double_precision
-def risk_coverage(labels: Any, probabilities: Any, scores: Any = None, *, confidence: float = 0.95) -> RiskCoverage:
+def risk_coverage(
+    labels: Any, probabilities: Any, scores: Any = None, *, confidence: float = 0.95, design: Design | None = None
+) -> RiskCoverage:
     """The risk-coverage curve of labels (N,) and probabilities (N, K).
 
     scores: (N,) how sure the contestant is of each row, higher is surer; its largest probability where None are given.
     """
+    check_confidence(confidence)
     rows = read_rows(labels, probabilities)
+    design = check_design(design, len(rows.labels))
     sure = rows.confidence if scores is None else np.asarray(scores, dtype=np.float64)
     if sure.shape != rows.labels.shape or np.isnan(sure).any():
         raise InputError(f"Expected one score for each of {len(rows.labels)} rows, none NaN. Received: {sure.shape}.")
     order = np.argsort(-sure, kind="stable")
     last = last_of_ties(sure[order])
     wrong = np.cumsum(~rows.correct[order], dtype=np.int64)
-    return RiskCoverage(sure[order][last], last + 1, wrong[last], len(sure), confidence)
+    return RiskCoverage(sure[order][last], last + 1, wrong[last], sure, ~rows.correct, design, confidence)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
-from scipy.stats import binom, norm
+from scipy.stats import binom, norm, t
 
 from toolkit.evaluation.intervals import Interval
 
@@ -39,8 +39,7 @@ def clustered_mcnemar(leads: Doubles) -> float:
     if not len(leads):
         return 1.0
     if len(leads) <= FEW:
-        signs = 1 - 2 * (np.arange(2 ** len(leads))[:, None] >> np.arange(len(leads)) & 1)
-        return float(np.mean(np.abs(signs @ leads) >= abs(float(np.sum(leads))) - 1e-9))
+        return float(np.mean(np.abs(_signs(len(leads)) @ leads) >= abs(float(np.sum(leads))) - 1e-9))
     return float(2 * norm.sf(abs(float(np.sum(leads))) / math.sqrt(float(np.sum(leads**2)))))
 
 
@@ -99,6 +98,29 @@ def smallest_difference(disputed: int, rows: int, level: float = 0.05) -> float:
     return (disputed - 2 * loser) / rows
 
 
+def smallest_clustered_difference(leads: Doubles, units: int, rows: int, level: float = 0.05) -> float:
+    """The smallest accuracy difference that `clustered_mcnemar` calls significant with clusters' leads (G,) of this
+    size; infinity where not even all of them on one side would do.
+
+    Where no cluster is in dispute, it is the smallest number of clusters that would do, with a row each.
+    """
+    sizes = np.abs(leads[leads != 0])
+    fewest = math.ceil(math.log2(2 / level) - 1e-12)
+    if len(sizes) < fewest:
+        return fewest / rows if not len(sizes) and fewest <= units else math.inf
+    if len(sizes) > FEW:
+        return float(norm.isf(level / 2)) * math.sqrt(float(np.sum(sizes**2))) / rows
+    sums = np.sort(np.abs(_signs(len(sizes)) @ sizes))[::-1]
+    told = sums[: int(level * len(sums) + 1e-9)]  # as many of all signs may be significant
+    told = told[told > sums[len(told)] + 1e-9] if len(told) < len(sums) else told
+    return float(told.min()) / rows if len(told) else math.inf
+
+
+def _signs(count: int) -> NDArray[np.int64]:
+    """All ways to choose signs, (2 ** count, count)."""
+    return 1 - 2 * (np.arange(2**count)[:, None] >> np.arange(count) & 1)
+
+
 def cochran(correct: NDArray[np.bool_]) -> tuple[float, float]:
     """Cochran's Q and its p: are all contestants equally often right? correct: (N, contestants). Cochran (1950).
 
@@ -133,9 +155,12 @@ def bootstrap_p(value: float, replicates: Doubles, skew: float | None) -> float:
     return min(1.0, max(2 * rarest, 2 * float(norm.sf(abs(z)))))
 
 
-def skewed_p(value: float, error: float, skew: float) -> float:
-    """Two-sided p of a difference `value` being none, from the interval of `intervals.skewed`: Hall (1992)."""
+def skewed_p(value: float, error: float, skew: float, freedom: float = math.inf) -> float:
+    """Two-sided p of a difference `value` being none, from the interval of `intervals.skewed`: Hall (1992).
+
+    freedom: of Student's t, for few clusters; the normal distribution's without end.
+    """
     if error == 0:
         return 1.0 if value == 0 else 0.0
     ratio = value / error
-    return 2 * float(norm.sf(abs(ratio + skew / 3 * ratio**2 + skew**2 / 27 * ratio**3 + skew / 6)))
+    return 2 * float(t.sf(abs(ratio + skew / 3 * ratio**2 + skew**2 / 27 * ratio**3 + skew / 6), freedom))

@@ -11,6 +11,7 @@ from scipy.optimize import minimize_scalar
 from toolkit.errors import InputError
 from toolkit.evaluation.calibration import CalibrationError, calibration_error
 from toolkit.evaluation.checks import Labels, Probabilities
+from toolkit.evaluation.design import Design
 from toolkit.evaluation.evaluation import evaluate
 from toolkit.evaluation.intervals import Interval
 from toolkit.evaluation.precision import blocks, double_precision, to_numpy
@@ -64,16 +65,25 @@ def apply_temperature(probabilities: Any, temperature: float) -> NDArray[np.floa
 
 @double_precision
 def temperature_scaling(
-    labels: Any, probabilities: Any, validation_labels: Any, validation_probabilities: Any, confidence: float = 0.95
+    labels: Any,
+    probabilities: Any,
+    validation_labels: Any,
+    validation_probabilities: Any,
+    confidence: float = 0.95,
+    design: Design | None = None,
 ) -> TemperatureScaling:
-    """Fit the temperature on validation rows and report test rows (N,), (N, K) before and after it."""
+    """Fit the temperature on validation rows and report test rows (N,), (N, K) before and after it.
+
+    design: how the test rows were drawn.
+    """
+    told: dict[str, Any] = {"confidence": confidence, "design": design}
     temperature = fit_temperature(validation_labels, validation_probabilities)
     scaled = apply_temperature(probabilities, temperature)
-    before, after = (evaluate(labels, values, confidence=confidence) for values in (probabilities, scaled))
+    before, after = (evaluate(labels, values, **told) for values in (probabilities, scaled))
     return TemperatureScaling(
         temperature=temperature,
-        ece_before=calibration_error(labels, probabilities, confidence=confidence),
-        ece_after=calibration_error(labels, scaled, confidence=confidence),
+        ece_before=calibration_error(labels, probabilities, **told),
+        ece_after=calibration_error(labels, scaled, **told),
         log_loss_before=before["log_loss"],
         log_loss_after=after["log_loss"],
         brier_before=before["brier"],

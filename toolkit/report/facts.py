@@ -4,8 +4,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from toolkit.memory import IMAGES
 from toolkit.report.reading import Run
-from toolkit.report.text import shortened
+from toolkit.report.text import shortened, size
 
 Lines = list[tuple[str, list[str]]]
 MOST = 8  # lines of one kind
@@ -71,6 +72,8 @@ def again(run: Run) -> list[tuple[str, str]]:
         ),
         ("backend", device.get("backend")),
         ("processor", f"{device['processor']}, {_cores(device)}" if device.get("processor") else None),
+        ("memory", size(device["memory_bytes"]) if device.get("memory_bytes") else None),
+        ("threads", ", ".join(f"{pool} {many}" for pool, many in dict(device.get("threads") or {}).items())),
         ("accelerators", accelerators if device else None),
         ("system", device.get("system")),
         ("versions", ", ".join(f"{name} {version}" for name, version in versions.items())),
@@ -100,7 +103,9 @@ def cost_notes(run: Run) -> str:
         for entrant in run.entrants
         if "best_batch" in (cost := dict(entrant.values.get("cost") or {}))
     ]
-    return ", ".join(said) + "." + (f" Best batch: {', '.join(batches)}." if batches else "")
+    memory = any(cost.get("peak_memory_bytes") for cost in costs)
+    about = f" Peak memory: a fresh process reads the model and answers {IMAGES} images." if memory else ""
+    return ", ".join(said) + "." + about + (f" Best batch: {', '.join(batches)}." if batches else "")
 
 
 def _cores(device: Mapping[str, Any]) -> str:

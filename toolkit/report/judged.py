@@ -112,5 +112,6 @@ def _worst(run: Run, told: Sequence[Mapping[str, Mapping[str, Any]]]) -> str:
         return ""
     value = as_interval(worst.get("accuracy"))
     points = percent(value.value if value else None)
-    rows = count(worst.get("rows"))
-    return f"Lowest: {worst['name']}, {points} of {rows} rows for {run.entrants[0].name}; it may be chance."
+    rows, smallest = count(worst.get("rows")), worst.get("smallest_difference")
+    shows = f" (a difference from the rest would show from {100 * smallest:.1f} points on)" if smallest else ""
+    return f"Lowest: {worst['name']}, {points} of {rows} rows for {run.entrants[0].name}; it may be chance{shows}."

@@ -48,8 +48,14 @@ class Entrant:
 
     @property
     def deep(self) -> bool:
-        """Whether it is a Keras network (of the one adapter that `compare` writes down as its type)."""
-        return dict(self.values.get("settings") or {}).get("type") == "KerasClassifier"
+        """Whether a network is in it; of runs that do not say, whether it is one, by its type."""
+        told = dict(self.values.get("made_of") or {})
+        return bool(told.get("network", dict(self.values.get("settings") or {}).get("type") == "KerasClassifier"))
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """The names of those that an ensemble is made of, none for others."""
+        return tuple(str(name) for name in dict(self.values.get("made_of") or {}).get("members") or ())
 
 
 @dataclass(frozen=True)
@@ -109,6 +115,9 @@ def read_runs(folders: Sequence[str | Path]) -> tuple[Run, ...]:
     if not folders:
         raise InputError("Expected at least one run folder. Received none.")
     paths = [Path(folder) for folder in folders]
+    twice = [str(path) for at, path in enumerate(paths) if path.resolve() in {one.resolve() for one in paths[:at]}]
+    if twice:
+        raise InputError(f"Expected every run once. Received more than once: {', '.join(twice)}.")
     comparisons = [_read_comparison(path) for path in paths]
     colours: dict[str, int] = {}
     for comparison in comparisons:

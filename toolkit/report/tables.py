@@ -9,7 +9,7 @@ from toolkit.report.figures.cost import PRICES
 from toolkit.report.figures.intervals import points_between
 from toolkit.report.reading import Interval, Run
 from toolkit.report.repeats import repeats_cells
-from toolkit.report.text import MISSING, fixed
+from toolkit.report.text import MISSING, fixed, p_value
 from toolkit.report.tuning import tuning_cells
 from toolkit.report.verdict import verdict
 
@@ -79,13 +79,6 @@ def pairs_table(run: Run) -> Table:
     if isinstance(together, Mapping):
         caption += f" All together: Cochran’s Q {fixed(together.get('q'), 1)}, p {p_value(together.get('p'))}."
     return Table(caption, ["pair", "difference", "p", "Holm p", "smallest that would show", "verdict"], rows)
-
-
-def p_value(value: object) -> str:
-    """Three decimals, or that it is below them."""
-    if not isinstance(value, int | float):
-        return MISSING
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def _with_ends(interval: Interval | None, decimals: int = 3) -> str:

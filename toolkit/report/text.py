@@ -69,3 +69,10 @@ def shortened(name: str, most: int) -> str:
         return name
     head = max(1, (most - 1) * 2 // 3)
     return f"{name[:head]}…{name[len(name) - (most - 1 - head) :]}" if most > 3 else name[:most]
+
+
+def p_value(value: object) -> str:
+    """Three decimals, or that it is below them."""
+    if not isinstance(value, int | float):
+        return MISSING
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"

@@ -4,23 +4,24 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from toolkit.report.figures.cost import PRICES, PRICES_BY_KEY
-from toolkit.report.figures.intervals import pair_difference
+from toolkit.report.figures.intervals import pair_difference, points_between
 from toolkit.report.reading import Entrant, Run
-from toolkit.report.text import listed, percent, times
+from toolkit.report.text import fixed, listed, p_value, percent, times
 
 CANNOT_TELL = "cannot tell"
 WORTH_SAYING = 0.8  # of the time of the first; who needs more than that saves too little for a sentence
 
 
 def verdict(run: Run) -> tuple[str, ...]:
-    """Two sentences as plain text; one for a run of a single contestant."""
+    """Two sentences as plain text, a third where an ensemble fought; one for a run of a single contestant."""
     first = run.entrants[0]
     accuracy = first.metric("accuracy")
     ends = f" ({100 * accuracy.low:.1f} to {percent(accuracy.high)})" if accuracy and accuracy.low is not None else ""
     value = f"{percent(accuracy.value if accuracy else None)}{ends} of {run.test_rows:,} test images right"
     if len(run.entrants) == 1:
         return (f"{first.name} gets {value}.",)
-    return f"{first.name} is the most accurate, with {value}{_how_sure(run)}.", _worth_it(run)
+    said = (f"{first.name} is the most accurate, with {value}{_how_sure(run)}.", _worth_it(run))
+    return said + _together(run)
 
 
 def pair_of(run: Run, one: str, other: str) -> Mapping[str, Any] | None:
@@ -39,7 +40,8 @@ def _how_sure(run: Run) -> str:
         return ""
     alike = [entrant for entrant in others if undecided(pair_of(run, first.name, entrant.name))]
     if not alike:
-        return ", and is better than " + ("each of the others" if len(others) > 1 else others[0].name)
+        beaten = "each of the others" if len(others) > 1 else others[0].name
+        return f", and is better than {beaten}{_could_show(run, first, others)}"
     names = [entrant.name for entrant in alike]
     said = listed(names) if len(alike) <= 3 else f"{len(alike)} of the {len(others)} others"
     return f", but this test set cannot tell it from {said}{_could_show(run, first, alike)}{_thriftier(run, alike)}"
@@ -50,7 +52,7 @@ def _could_show(run: Run, first: Entrant, others: Sequence[Entrant]) -> str:
     pairs = [pair_of(run, first.name, other.name) or {} for other in others]
     shown = [100 * found for pair in pairs if isinstance(found := pair.get("smallest_difference"), float)]
     if not shown:
-        return ""
+        return " (no difference could show)" if any("smallest_difference" in pair for pair in pairs) else ""
     least, most = f"{min(shown):.1f}", f"{max(shown):.1f}"
     return f" (a difference would show from {least if least == most else f'{least} to {most}'} points on)"
 
@@ -71,7 +73,8 @@ def _thriftier(run: Run, alike: Sequence[Entrant]) -> str:
 
 def _worth_it(run: Run) -> str:
     """Best network against best of the others, where both sides fought; else the first against the cheapest."""
-    deep = next((entrant for entrant in run.entrants if entrant.deep), None)
+    alone = [entrant for entrant in run.entrants if not entrant.members]  # an ensemble of networks is not a network
+    deep = next((entrant for entrant in alone if entrant.deep), None)
     classical = next((entrant for entrant in run.entrants if not entrant.deep), None)
     if deep is None or classical is None:
         return _cheapest(run)
@@ -79,13 +82,37 @@ def _worth_it(run: Run) -> str:
     difference = _points(run, deep.name, classical.name)
     pair = pair_of(run, deep.name, classical.name)
     ahead = run.entrants.index(deep) < run.entrants.index(classical)
+    would = _could_show(run, deep, [classical]) if len(run.entrants) > 2 else ""  # of two, the first sentence says it
     if pair is not None and undecided(pair):
-        would = _could_show(run, deep, [classical])
         return f"Whether a network pays, these images cannot tell{would}; {deep.name} {cost}."
     if ahead:
-        leads = f"{difference} ahead of {classical.name}, the best without one"
+        leads = f"{difference} ahead of {classical.name}, the best without one{would}"
         return f"The best network, {deep.name}, is {leads}, and {cost}."
-    return f"A network does not pay here: the best, {deep.name}, is {difference} behind {classical.name} and {cost}."
+    behind = f"{difference} behind {classical.name}{would}"
+    return f"A network does not pay here: the best, {deep.name}, is {behind} and {cost}."
+
+
+def _together(run: Run) -> tuple[str, ...]:
+    """The best ensemble against its best member: whether it is worth its cost; nothing where none fought."""
+    for entrant in run.entrants:
+        best = next((one for one in run.entrants if one.name in entrant.members), None)
+        if best is None:
+            continue
+        pair, would = pair_of(run, entrant.name, best.name), _could_show(run, entrant, [best])
+        p = f", p {p_value(pair.get('holm_p'))}" if pair else ""
+        cost = _cost_ratio(entrant, best)
+        if undecided(pair):
+            return (
+                f"Whether the ensemble {entrant.name} is better than its best member, {best.name}, these images cannot "
+                f"tell: {_signed(run, entrant.name, best.name)}{p}{would}; it {cost}.",
+            )
+        ahead = run.entrants.index(entrant) < run.entrants.index(best)
+        stands = f"{'ahead of' if ahead else 'behind'} its best member, {best.name}{would}"
+        worth = "" if ahead else ": not worth its cost"
+        return (
+            f"The ensemble {entrant.name} is {_points(run, entrant.name, best.name)}{p}, {stands}, and {cost}{worth}.",
+        )
+    return ()
 
 
 def _cheapest(run: Run) -> str:
@@ -111,6 +138,15 @@ def _points(run: Run, one: str, other: str) -> str:
         return value
     low, high = sorted((abs(found.low), abs(found.high)))
     return f"{value} ({100 * low:.1f} to {100 * high:.1f})"
+
+
+def _signed(run: Run, one: str, other: str) -> str:
+    """As in "+0.4 points (−0.6 to 1.4)"."""
+    found = points_between(run.pairs, one, other)
+    if found is None:
+        return "some points"
+    ends = "" if found.low is None else f" ({fixed(found.low, 1)} to {fixed(found.high, 1)})"
+    return f"{'+' if found.value > 0 else ''}{fixed(found.value, 1)} points{ends}"
 
 
 def _cost_ratio(one: Entrant, other: Entrant) -> str:

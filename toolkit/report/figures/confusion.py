@@ -14,6 +14,7 @@ from toolkit.report.svg import Drawing, text_width
 from toolkit.report.text import shortened
 
 NAMED = 40  # classes up to which names stand along the sides
+EACH = 10  # of more classes than that, every tenth is named
 COUNTED = 12  # classes up to which the counts stand in the cells
 
 
@@ -63,17 +64,17 @@ def confusion_figure(run: Run, entrant: Entrant, width: float) -> Markup | None:
     width = min(width, 150.0 + 66 * classes)
     names = [shortened(name, 12 if width < 480 else 16) for name in _names(run, classes)]
     named = classes <= NAMED and (width - 40) / classes >= 11
-    left = top = 34 + max(text_width(name, 11) for name in names) if named else 26.0
+    shown = range(classes) if named else range(0, classes, EACH)
+    left = top = 34 + max(text_width(names[index], 11) for index in shown)
     side = width - left - 4
     cell = side / classes
     drawing = Drawing(width, top + side + 4, f"confusion matrix of {entrant.name}")
     drawing.text(left + side / 2, 13, "predicted", "muted", "middle")
     drawing.upright(13, top + side / 2, "true", "muted", "middle")
-    if named:
-        for index, name in enumerate(names):
-            middle = left + (index + 0.5) * cell + 4
-            drawing.text(left - 8, middle, name, "small", "end")
-            drawing.upright(middle, top - 8, name, "small")
+    for index in shown:
+        middle = left + (index + 0.5) * cell + 4
+        drawing.text(left - 8, middle, names[index], "small", "end")
+        drawing.upright(middle, top - 8, names[index], "small")
     drawing.raw(f'<g class="cells k0" transform="translate({left:.2f} {top:.2f}) scale({cell:.5f})">')
     drawing.raw(_cells(shade(matrix)))
     drawing.raw('<rect class="cross" width="1" height="1" visibility="hidden"/></g>')

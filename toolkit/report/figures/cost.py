@@ -50,6 +50,7 @@ PRICES = (
     Price("size", "size", "size", (("size_bytes",),), size),
     Price("parameters", "parameters", "parameters", (("cost", "parameters"), ("parameters",)), count),
     Price("memory", "peak memory", "peak memory while predicting", (("cost", "peak_memory_bytes"),), size),
+    Price("device", "peak on the GPU", "peak memory of the accelerator", (("cost", "device_peak_bytes"),), size),
 )
 
 
