@@ -104,7 +104,7 @@ def test_both_phases_of_a_pretrained_network_go_on(backbone, tmp_path, monkeypat
             classifier(path, recipe, each_epoch=interrupt_after(epochs), **settings).fit(*brightness(40))
     monkeypatch.setattr("toolkit.training.features.Features.training", None)  # not needed any more
     assert_same(classifier(path, recipe, **settings).fit(*brightness(40)), whole)
-    assert whole.history_["phase"] == [1, 1, 1, 2, 2]  # the solved head is one more epoch
+    assert whole.history_["phase"] == [1, 1, 1.5, 2, 2]  # the solved head is one more epoch
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,34 @@ def test_the_phase_of_the_best_epoch_is_judged():
     assert diagnose(history, 12 + best, 10) == diagnose(one, best, 10)
 
 
+@pytest.mark.parametrize("last", [0.014, 0.004], ids=["rising", "falling"])
+def test_a_loss_near_zero_is_no_trouble(last):
+    """A share of next to nothing is nothing: all rows are right."""
+    held = [0.5, 0.1, 0.02, 0.012, 0.010, last]
+    history = {"loss": [0.5, 0.1, 0.02, 0.012, 0.01, 0.004], "accuracy": [0.8, 0.9, 1.0, 1.0, 1.0, 1.0]}
+    history |= {"holdout_loss": held, "holdout_accuracy": [0.8, 0.9, 1.0, 1.0, 1.0, 1.0]}
+    assert diagnose(history, int(np.argmin(held)), 10).kind == "fine"
+
+
+def test_a_short_curve_that_still_falls_is_not_called_under_fitting():
+    held = [1.3, 1.09, 0.99]
+    history = {"loss": held, "accuracy": [0.4, 0.5, 0.6], "holdout_loss": held, "holdout_accuracy": [0.4, 0.5, 0.6]}
+    assert diagnose(history, 2, 5).kind == "not converged"
+
+
+@pytest.mark.parametrize(
+    ("learned", "unseen", "kind"),
+    [(0.98, 0.95, "fine"), (1.0, 0.8, "over-fitting"), (0.5, 0.45, "under-fitting"), (1.0, None, "fine")],
+)
+def test_a_solved_head_is_judged_by_its_own_row(learned, unseen, kind):
+    history, _ = curves("unstable", 12, 2)
+    row = {"loss": 0.1, "accuracy": learned, "holdout_loss": 0.2, "holdout_accuracy": unseen, "phase": 1.5}
+    history = {name: [*history.get(name, [1.0] * 12), value] for name, value in row.items()}
+    found = diagnose(history, 12, 10)
+    assert found.kind == kind
+    assert not any("epochs" in line or "learning_rate" in line for line in found.advice)
+
+
 def test_a_few_epochs_are_too_few():
     history, _ = curves("fine", 30)
     assert diagnose({name: column[:1] for name, column in history.items()}, 0, 10).kind == "too short"

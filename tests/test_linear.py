@@ -64,8 +64,8 @@ def test_balanced_classes_count_the_same_and_smoothing_keeps_chances_from_one():
 
 def test_the_strength_is_small_where_rows_say_little_and_large_where_they_say_much():
     loud, quiet = blobs(60, 40, spread=8.0), blobs(600, 6, spread=0.2)
-    assert chosen(seen(*loud)) == STRENGTHS[0]
-    assert chosen(seen(*quiet)) > 10
+    assert chosen(seen(*loud)).strength == STRENGTHS[0]
+    assert chosen(seen(*quiet)).strength > 10
     assert chosen(seen(*quiet), 3) == chosen(seen(*quiet), 3)
 
 
@@ -73,4 +73,4 @@ def test_features_that_are_all_alike_give_the_classes_shares():
     labels = np.array([0, 0, 1, 2])
     rows = seen(np.ones((4, 2), np.float32), labels)
     assert_allclose(chances(solved(rows, 10.0), rows), [[0.5, 0.25, 0.25]] * 4, atol=5e-3)
-    assert chosen(rows) in STRENGTHS
+    assert chosen(rows).strength in STRENGTHS

@@ -237,6 +237,16 @@ def test_a_recipe_says_what_it_will_do_a_line_for_each_phase():
     assert all("\n" not in line for line in (whole, head, rest))
 
 
+def test_a_recipe_says_what_is_carried_out():
+    (head,) = Recipe(epochs=5).describe(pretrained=True, held=30, width=320)
+    assert "learning rate 0.004" in head  # 0.002 times the root of 1,280 / 320
+    assert "30 images held back" in head
+    assert "optimum" in head
+    (none,) = Recipe(epochs=5, class_weight="balanced", sampling="balanced", deterministic=True).describe(held=0)
+    for words in ("last epoch kept", "too small to hold", "balanced classes", "balanced sampling", "bit-equal"):
+        assert words in none
+
+
 def test_every_number_has_a_range_and_every_field_a_check():
     for field in dataclasses.fields(Recipe):
         wrong = {"augment": "ligth", "class_weight": "x", "deterministic": "yes", "refit": 1, "unfreeze": 2}.get(

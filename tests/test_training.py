@@ -16,7 +16,7 @@ from toolkit.errors import InputError
 from toolkit.models import MODELS, feature_extractor
 from toolkit.pipeline import Batches, Policy
 from toolkit.training import KerasClassifier, Recipe
-from toolkit.training.holdout import stratified_holdout
+from toolkit.training.holdout import ENOUGH, stratified_holdout
 from toolkit.training.inference import logits
 from toolkit.training.optimizer import LearningRate, optimizer
 
@@ -303,8 +303,9 @@ def test_recipes_refuse_what_they_do_not_know(fields, message):
 def test_learning_rate_rises_to_its_peak_and_falls_from_there(schedule):
     rate = LearningRate(schedule, peak=0.5, steps=100, warmup=10)
     values = np.array([float(rate(step)) for step in range(100)])
-    assert_allclose(values[:10], 0.05 * np.arange(1, 11), rtol=1e-5)  # float32
-    assert (np.diff(values[10:]) <= 1e-7).all()
+    rise = 30 if schedule == "one_cycle" else 10
+    assert_allclose(values[:rise], 0.5 * np.arange(1, rise + 1) / rise, rtol=1e-5)  # float32
+    assert (np.diff(values[rise:]) <= 1e-7).all()
     assert_allclose(values.max(), 0.5, rtol=1e-6)
     assert {"cosine": values[-1] < 0.001, "one_cycle": values[-1] < 0.01, "constant": values[-1] == 0.5}.get(
         schedule, values[-1] == pytest.approx(0.005)
@@ -335,8 +336,43 @@ def test_holdout_takes_a_share_of_each_class_and_never_all_of_it(labels, share, 
     for label in np.unique(labels):
         size, kept = (labels == label).sum(), (labels[train] == label).sum()
         assert kept >= 1
-        assert size - kept <= share * size
+        assert size - kept <= max(share * size, size >= ENOUGH and share > 0)
         assert size - kept > share * size - 1 or kept == 1
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    rows=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 9)), min_size=1, max_size=80),
+    share=st.floats(0.05, 0.5),
+    seed=st.integers(0, 100),
+)
+def test_holdout_parts_no_group_and_leaves_every_class_something_to_learn_from(rows, share, seed):
+    labels, groups = np.array(rows).T
+    train, held = stratified_holdout(labels, share, seed, groups)
+    assert_array_equal(np.sort(np.concatenate([train, held])), np.arange(len(labels)))
+    assert set(labels[train]) == set(labels)
+    assert len(set(groups)) == len(labels) or not set(groups[train]) & set(groups[held])
+
+
+def test_groups_reach_the_rows_held_back():
+    images, labels = brightness(80, seed=2)
+    groups = np.arange(80) // 8
+    start = classifier(Recipe(epochs=1, holdout=0.3)).start(images, labels, groups)
+    apart = start.groups[: len(start.batches.labels)], start.groups[len(start.batches.labels) :]
+    assert len(apart[1]) == len(start.held_labels) > 0
+    assert not set(apart[0]) & set(apart[1])
+
+
+def test_training_tells_a_file_its_recipe_and_its_epochs(capsys):
+    images, labels = brightness(80, seed=2)
+    model = KerasClassifier(tiny, Recipe(epochs=3, holdout=0.3)).fit(images, labels)
+    lines = capsys.readouterr().err.splitlines()
+    assert "images held back held back" in lines[0]
+    assert [line.split()[1] for line in lines[1:]] == ["1/3", "2/3", "3/3"]
+    assert "holdout_accuracy" in lines[-1]
+    assert "s left" in lines[-1]
+    assert len(model.history_["learning_rate"]) == 3
+    assert model.history_["learning_rate"][-1] < model.history_["learning_rate"][0]  # cosine
 
 
 def test_a_pretrained_network_outlives_its_weights_file(tmp_path):

@@ -1,9 +1,14 @@
 """What goes wrong in a training: no memory for a batch, one image in a class, a batch larger than the rows."""
 
+import numpy as np
 import pytest
 
 from tests.test_checkpoint import brightness, classifier
 from toolkit.errors import InputError
+from toolkit.pipeline import Subset
+from toolkit.training import Recipe
+from toolkit.training.phase import memory
+from toolkit.training.watch import Watch
 
 
 class ResourceExhaustedError(Exception):
@@ -35,6 +40,32 @@ def test_other_errors_stay_what_they_are(monkeypatch):
     monkeypatch.setattr("toolkit.training.watch.Watch.on_epoch_begin", broken)
     with pytest.raises(RuntimeError, match="something else"):
         classifier().fit(*brightness())
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_loss_that_is_not_finite_names_a_tenth_of_the_rate_that_was_asked_for(precision):
+    """And not of a phase's own, which the recipe would scale again."""
+    told = Recipe(precision=precision, learning_rate=0.5, epochs=1)
+    watch = Watch(
+        told.for_head(80),
+        Subset(np.zeros((0, 1, 1, 1), np.uint8), np.arange(0)),
+        np.arange(0),
+        lambda *_: None,
+        asked=told,
+    )
+    watch.on_epoch_begin(0)
+    with pytest.raises(InputError, match=r"learning_rate=0\.05\.") as raised:
+        watch.on_train_batch_end(0, {"loss": np.nan, "accuracy": 0.0})
+    assert ("precision=float32" in str(raised.value)) == (precision == "bfloat16")
+    assert "began with" in str(raised.value)
+
+
+def test_memory_that_ends_in_the_features_blames_no_batch(monkeypatch):
+    def no_room(*_):
+        raise MemoryError
+
+    with pytest.raises(InputError, match="a smaller network or smaller images"), memory():
+        no_room()
 
 
 @pytest.mark.parametrize(("size", "smaller"), [(64, 32), (100, 64), (2, 1), (3, 2)])

@@ -13,7 +13,10 @@ class Classifier(Protocol):
     """Anything with these two methods may join the duel; a scikit-learn Pipeline does as it is."""
 
     def fit(self, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> Self:
-        """Learn from uint8 (N, H, W, C) and int64 (N,), forgetting what was before. Sets `classes_`, int64 (K,)."""
+        """Learn from uint8 (N, H, W, C) and int64 (N,), forgetting what was before. Sets `classes_`, int64 (K,).
+
+        A `fit` with a parameter `groups` (N,) is given the data's, so that what it holds back has no siblings.
+        """
         ...
 
     def predict_proba(self, images: NDArray[np.uint8]) -> NDArray[np.floating[Any]]:

@@ -1,9 +1,13 @@
 """One progress bar for everything that takes long: on standard error, silent where nobody looks. It knows no work."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 class Advance(Protocol):
@@ -49,9 +53,7 @@ def bar(
         Rate(),
         TextColumn("{task.fields[note]}"),
     )
-    widgets = console.is_jupyter and find_spec("ipywidgets") is not None  # without them rich warns and draws nothing
-    visible = show and (console.is_terminal or widgets)
-    with Progress(*columns, console=console, transient=True, disable=not visible) as progress:
+    with Progress(*columns, console=console, transient=True, disable=not (show and _moves(console))) as progress:
         task = progress.add_task(description, total=total, completed=int(done), note="")
 
         def advance(done: float = 1, note: str = "") -> None:
@@ -61,9 +63,25 @@ def bar(
 
 
 def say(line: str, show: bool = True) -> None:
-    """One line above the bar that follows, on standard error; with `show=False` or no terminal, nothing."""
+    """One line above the bar that follows, on standard error, which may be a file or a notebook."""
     from rich.console import Console
 
     console = Console(stderr=True)
-    if show and console.is_terminal:
+    if show and not console.is_terminal:
+        print(line, file=sys.stderr, flush=True)  # as it is: no line of a log is cut to a width
+    elif show:
         console.print(line, highlight=False, markup=False)
+
+
+def log(line: str, show: bool = True) -> None:
+    """A line for a log, where no bar moves: standard error is a file or a pipe, not a terminal or a notebook."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if show and not console.is_terminal and not console.is_jupyter:
+        print(line, file=sys.stderr, flush=True)
+
+
+def _moves(console: "Console") -> bool:
+    """Whether a bar can be drawn there; in a notebook without ipywidgets rich warns and draws nothing."""
+    return console.is_terminal or (console.is_jupyter and find_spec("ipywidgets") is not None)

@@ -74,6 +74,8 @@ def policy_of(choice: str | Policy | Mapping[str, Any]) -> Policy:
         if choice not in POLICIES:
             raise unknown("augmentation policy", choice, POLICIES)
         return POLICIES[choice]
+    if not isinstance(choice, Mapping):
+        raise InputError(f"Expected augmentation as a name or its parts. Received: {choice!r}.")
     known = {field.name for field in dataclasses.fields(Policy)}
     for name in choice:
         if name not in known:

@@ -28,7 +28,7 @@ from toolkit.training.frozen import fine, train_head, unfreeze
 from toolkit.training.holdout import stratified_holdout
 from toolkit.training.inference import log_softmax, logits
 from toolkit.training.network import built
-from toolkit.training.phase import train
+from toolkit.training.phase import memory, train
 from toolkit.training.precision import resolved, same_bits
 from toolkit.training.recipe import Recipe
 from toolkit.training.watch import Watch
@@ -44,6 +44,7 @@ class Start:
     recipe: Recipe  # as it will be carried out
     held: Subset  # images that choose the best epoch, perhaps none
     held_labels: NDArray[np.int64]
+    groups: NDArray[Any] | None = None  # of the rows to learn from, then of those held back
 
 
 @dataclass(eq=False, repr=False)
@@ -54,17 +55,17 @@ class KerasClassifier(BaseEstimator):
     last layers; without, everything at once.
 
     After `fit`: `classes_` (K,), the sorted labels; `recipe_`, as it was carried out; `history_`, a list with a value
-    an epoch for `loss`, `accuracy` and, where rows were held back, `holdout_loss` and `holdout_accuracy`, and of
-    pretrained networks `phase`, 1 or 2; `best_epoch_`, counted from 0, whose weights are kept; `earlier_seconds_`, of
-    the training up to the checkpoint that was gone on from; `weights_`, NumPy arrays, so that a pickle holds no
-    optimiser and is read under any Keras backend.
+    an epoch for `loss`, `accuracy`, `learning_rate` and, where rows were held back, `holdout_loss` and
+    `holdout_accuracy`, and of pretrained networks `phase`: 1 a head's epochs, 1.5 its optimum, 2 a fine-tuning;
+    `best_epoch_`, counted from 0, whose weights are kept; `earlier_seconds_`, of the training up to the checkpoint that
+    was gone on from; `weights_`, NumPy arrays, so that a pickle holds no optimiser and is read under any Keras backend.
     """
 
     model: str | Callable[..., Any]
     recipe: Recipe = field(default_factory=Recipe)
     _: KW_ONLY
     seed: int = 0
-    verbose: bool = True  # a progress line on standard error, if that is a terminal
+    verbose: bool = True  # the recipe and progress, on standard error
     options: Mapping[str, Any] = field(default_factory=dict)  # of the network: {"weights": "imagenet"}, {"width": 16}
     checkpoint: Path | None = None  # a file, rewritten after each epoch, from which the same `fit` goes on
     devices: tuple[str, ...] | None = None  # to train over: ("gpu:0", "gpu:1"); None: all accelerators there are
@@ -73,22 +74,26 @@ class KerasClassifier(BaseEstimator):
     feature_cache: Path | None = None  # a folder where the frozen backbone's features are kept for the next `fit`
 
     def fit(
-        self, images: NDArray[np.uint8], labels: NDArray[np.int64], begin: Sequence[NDArray[Any]] | None = None
+        self,
+        images: NDArray[np.uint8],
+        labels: NDArray[np.int64],
+        begin: Sequence[NDArray[Any]] | None = None,
+        groups: NDArray[Any] | None = None,
     ) -> Self:
         """Train from the start on uint8 (N, H, W, C) and int64 (N,); ended by an error or Ctrl-C, it changes nothing.
 
-        `begin` are the network's weights before the first step, as `weights_` of another fit holds them.
+        `begin` are the network's weights before the first step, as `weights_` of another fit holds them; rows of one of
+        `groups` (N,) are held back together, or not at all.
 
         Raises:
             InputError: images or labels of another kind, images too small for the network, a loss that is not finite,
                 no memory for a batch, a checkpoint of another training.
         """
         with spread(self.devices):
-            start = self.start(images, labels)
+            start = self.start(images, labels, groups)
             if begin is not None:
                 start.network.set_weights(begin)
-            for line in start.recipe.describe(pretrained=self.pretrained):
-                say(line, self.verbose)
+            self._say(start)
             with same_bits(self.recipe.deterministic):
                 checkpoint = self._checkpoint(start.recipe, images, labels)
                 weights, watch = self._train(start, checkpoint)
@@ -122,14 +127,14 @@ class KerasClassifier(BaseEstimator):
             fitted.append(one.fit(images, labels, fitted[-1].weights_ if fitted else None))
         return fitted
 
-    def start(self, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> Start:
+    def start(self, images: NDArray[np.uint8], labels: NDArray[np.int64], groups: NDArray[Any] | None = None) -> Start:
         """Everything as it is before the first step of `fit` on these images and labels."""
         check_engine(self.engine)
         images = check_images(images)
         classes, encoded = np.unique(check_labels(labels, len(images)), return_inverse=True)
-        rows, held = stratified_holdout(encoded, self.recipe.holdout, self.seed)
+        rows, held = stratified_holdout(encoded, self.recipe.holdout, self.seed, groups)
         recipe = dataclasses.replace(self.recipe.for_rows(len(rows)), precision=resolved(self.recipe.precision))
-        with same_bits(recipe.deterministic):
+        with same_bits(recipe.deterministic), memory():
             network = self._build(images.shape[1:], len(classes))
         batches = Batches(
             Subset(images, rows),
@@ -140,7 +145,14 @@ class KerasClassifier(BaseEstimator):
             class_weight=balanced_weights(encoded[rows]) if recipe.class_weight else None,
             sampling="balanced" if recipe.sampling == "balanced" else "once",
         )
-        return Start(classes, network, batches, recipe, Subset(images, held), encoded[held])
+        order = None if groups is None else np.concatenate([groups[rows], groups[held]])
+        return Start(classes, network, batches, recipe, Subset(images, held), encoded[held], order)
+
+    def _say(self, start: Start) -> None:
+        """The recipe as it is carried out, a line a phase."""
+        width = start.network.get_layer("features").output.shape[-1] if self.pretrained else None
+        for line in start.recipe.describe(self.pretrained, held=len(start.held_labels), width=width):
+            say(f"{start.network.name}: {line}", self.verbose)
 
     @property
     def pretrained(self) -> bool:
@@ -160,13 +172,19 @@ class KerasClassifier(BaseEstimator):
         if self.pretrained:
             folder = None if self.feature_cache is None else Path(self.feature_cache)
             forward = Forward(self.engine, folder)
-            head = train_head(network, recipe, batches, held, labels, self.verbose, checkpoint, forward)
+            head = train_head(network, recipe, batches, held, labels, self.verbose, checkpoint, forward, start.groups)
             if not recipe.unfreeze:
                 return network.get_weights(), head
             rates, phase, told = unfreeze(network, recipe.unfreeze, recipe.layer_decay), 2, fine(recipe)
         done, total = checkpoint.epochs(phase) * batches.steps, batches.steps * (recipe.epochs or 1)
         with bar(network.name, total, self.verbose, done=done, each=batches.batch_size) as advance:
-            watch = Watch(told, held, labels, advance, phase=phase, before=head, checkpoint=checkpoint)
+            settings: dict[str, Any] = {
+                "before": head,
+                "checkpoint": checkpoint,
+                "asked": recipe,
+                "verbose": self.verbose,
+            }
+            watch = Watch(told, held, labels, advance, phase=phase, **settings)
             source = batches.dataset(lambda: watch.epoch, on_device=bool(accelerators()) and shares() == 1)
             train(network, source, told, watch, steps=batches.steps, at_once=_steps_at_once(batches), rates=rates)
         return network.get_weights(), watch

@@ -14,7 +14,9 @@ GAP = 0.1  # of accuracy, from the rows learned from to those held back: more is
 RISE = 0.25  # of the held-back loss behind its best epoch, by that: more is over-fitting
 LITTLE = 0.75  # of the way from chance to 1, on the rows learned from: less is under-fitting
 FALL = 0.1  # of the loss in the last fifth of the epochs, by its value before: more is not converged
+STEADY = 0.03  # the same for each epoch of that fifth, where it is a few
 JUMP, JUMPS = 0.3, 0.15  # a loss that rises by that share of itself in one epoch; such epochs by all: more is unstable
+MOVE = 0.02  # of the logarithm of the classes: a loss that changes by less has not moved, whatever share that is
 FEWEST = 3  # epochs of which anything is said
 
 
@@ -42,6 +44,8 @@ def diagnose(history: Mapping[str, Sequence[float | None]], best_epoch: int, cla
     Of a training in phases, the phase of the best epoch is judged. Without rows held back, over-fitting is not seen.
     """
     loss, accuracy, held, right, best = _of_phase(history, best_epoch)
+    if history.get("phase") and history["phase"][best_epoch] == OPTIMUM:
+        return _of_optimum(accuracy[best], right[best] if right else math.nan, classes)
     if len(loss) < FEWEST:
         words = f"the curve has {len(loss)} of the {FEWEST} epochs that it takes to say anything."
         return Diagnosis("too short", words, ("Train longer: more `epochs`.",))
@@ -53,7 +57,8 @@ def diagnose(history: Mapping[str, Sequence[float | None]], best_epoch: int, cla
     if _jumps(loss) > max(1, JUMPS * len(loss)):
         words = f"the loss rose by more than {JUMP:.0%} in {_jumps(loss)} of {len(loss)} epochs; {reached}."
         return Diagnosis("unstable", words, _ADVICE["unstable"])
-    rise = held[-1] / held[best] - 1 if held and held[best] > 0 else 0.0
+    moved = MOVE * math.log(classes)
+    rise = held[-1] / held[best] - 1 if held and held[best] > 0 and held[-1] > held[best] + moved else 0.0
     gap = end - right[best] if right else 0.0
     if held and (gap > GAP or (rise > RISE and loss[-1] < loss[best])):
         words = f"{reached}"
@@ -62,20 +67,47 @@ def diagnose(history: Mapping[str, Sequence[float | None]], best_epoch: int, cla
         else:
             words += f", a gap of {gap:.2f} at the end"
         return Diagnosis("over-fitting", f"{words}.", _ADVICE["over-fitting"])
-    before = judged[-1 - max(1, len(judged) // 5)]
-    if best == len(loss) - 1 and judged[-1] < (1 - FALL) * before:
-        words = (
-            f"the loss still fell, from {before:.3f} to {judged[-1]:.3f} in the last fifth of the epochs; {reached}."
-        )
+    back = max(1, len(judged) // 5)
+    before = judged[-1 - back]
+    fall = min(FALL, STEADY * back)
+    if best == len(loss) - 1 and judged[-1] < min((1 - fall) * before, before - moved):
+        last = "last epoch" if back == 1 else f"last {back} epochs"
+        words = f"the loss still fell, from {before:.3f} to {judged[-1]:.3f} in the {last}; {reached}."
         return Diagnosis("not converged", words, _ADVICE["not converged"])
     top = max(accuracy[best], right[best] if right else 0.0)  # mixed and varied rows are harder than those held back
     if top - guess < LITTLE * (1 - guess):
-        words = f"{reached}, where {guess:.3f} is guessing, and it gains no more."
+        words = f"{reached}, where {guess:.3f} is guessing, and it gains little more."
         return Diagnosis("under-fitting", words, _ADVICE["under-fitting"])
     advice = () if held else ("Hold rows back (`holdout`) to see whether it over-fits.",)
     return Diagnosis("fine", f"{reached}; the best epoch was {best + 1} of {len(loss)}.", advice)
 
 
+def _of_optimum(learned: float, unseen: float, classes: int) -> Diagnosis:
+    """Of a linear head that was solved: no longer training would change it, so only its two accuracies count."""
+    words = f"the linear head was solved to its optimum: accuracy {learned:.3f} on the rows learned from"
+    if not math.isfinite(unseen):
+        return Diagnosis("fine", f"{words}; there were too few to try it on others.", ())
+    words += f", {unseen:.3f} on rows that it had not seen"
+    if max(learned, unseen) - 1 / classes < LITTLE * (1 - 1 / classes):
+        return Diagnosis("under-fitting", f"{words}, where {1 / classes:.3f} is guessing.", _OPTIMUM["under-fitting"])
+    if learned - unseen > GAP:
+        return Diagnosis("over-fitting", f"{words}.", _OPTIMUM["over-fitting"])
+    return Diagnosis("fine", f"{words}.", ())
+
+
+OPTIMUM = 1.5  # the phase of such a head in a history
+_OPTIMUM = {
+    "under-fitting": (
+        "Another or a larger backbone, larger images.",
+        "Its last layers fine-tuned: `unfreeze=0.3`.",
+        "Look at the labels: `touchstone audit DATA`.",
+    ),
+    "over-fitting": (
+        "More images; or features averaged over each image and its mirror image: the option `mirror`.",
+        "Its last layers fine-tuned with variation: `unfreeze=0.3`, `augment`.",
+        "Another backbone, nearer to these images.",
+    ),
+}
 _ADVICE = {
     "unstable": (
         "A lower `learning_rate`: a third of it, or what `--find-rate` finds.",

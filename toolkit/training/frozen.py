@@ -6,7 +6,6 @@ how it learns, and what is kept is the optimum itself.
 """
 
 import dataclasses
-import math
 from typing import Any
 
 import keras
@@ -18,14 +17,14 @@ from toolkit.models import feature_extractor
 from toolkit.pipeline import Batches, Subset, balanced_weights
 from toolkit.progress import bar
 from toolkit.training.checkpoint import Checkpoint
+from toolkit.training.diagnosis import OPTIMUM
 from toolkit.training.features import FeatureBatches, Features, Floats, Forward
 from toolkit.training.linear import Rows, chosen, solved
 from toolkit.training.optimizer import Rates
-from toolkit.training.phase import train
+from toolkit.training.phase import memory, train
 from toolkit.training.recipe import FINE, Recipe
 from toolkit.training.watch import Watch
 
-FEATURES = 1280  # for so many the recipe's learning rate holds in a head; Adam's steps add up over more of them
 HEAD_STEPS = 20  # at once: a step of a head costs less than its call
 
 
@@ -38,6 +37,7 @@ def train_head(
     verbose: bool,
     checkpoint: Checkpoint | None = None,
     forward: Forward | None = None,
+    groups: NDArray[Any] | None = None,
 ) -> Watch:
     """Phase one: train the layers behind "features" in place, the others and their statistics staying as they are.
 
@@ -50,15 +50,16 @@ def train_head(
         verbose: a bar for the features, then one for the head.
         checkpoint: of this training; where phase two had begun, nothing is left to do.
         forward: how the backbone is run, and where features are kept; None: by Keras, in memory.
+        groups: of the training rows and then of those held back, (N + M,), which folds of them must not part.
     """
     checkpoint = checkpoint or Checkpoint()
     if recipe.unfreeze:
         moving_layers(network, recipe.unfreeze)  # refuses names that no layer has, before the work
     if checkpoint.past(1):
         return Watch(recipe, held, held_labels, lambda done=1, note="": None, phase=1)
-    rate = recipe.learning_rate * math.sqrt(FEATURES / network.get_layer("features").output.shape[-1])
-    recipe = dataclasses.replace(recipe, epochs=recipe.frozen_epochs or recipe.epochs, learning_rate=rate)
-    with bar(f"{network.name}: features", len(batches.labels) * recipe.passes + len(held_labels), verbose) as advance:
+    told, recipe = recipe, recipe.for_head(network.get_layer("features").output.shape[-1])
+    work = len(batches.labels) * recipe.passes + len(held_labels)
+    with bar(f"{network.name}: features", work, verbose) as advance, memory():
         source = Features(feature_extractor(network), forward or Forward())
         features, targets = source.training(batches, recipe.passes, advance)
         held_features = source.plain(held)
@@ -66,13 +67,15 @@ def train_head(
     begun = head.get_weights()
     done, each = checkpoint.epochs(1) * batches.steps, batches.batch_size
     with bar(f"{network.name}: head", batches.steps * (recipe.epochs or 1), verbose, done=done, each=each) as advance:
-        watch = Watch(recipe, held_features, held_labels, advance, phase=1, checkpoint=checkpoint)
+        watch = Watch(
+            recipe, held_features, held_labels, advance, phase=1, checkpoint=checkpoint, asked=told, verbose=verbose
+        )
         shuffled = FeatureBatches(batches, features, targets, lambda: watch.epoch)
         train(head, shuffled, recipe, watch, steps=batches.steps, at_once=min(HEAD_STEPS, batches.steps))
     if not (recipe.refit and len(held_labels)):
         return watch
     if _is_linear(head, recipe):
-        _solve(head, recipe, shuffled, held_features, held_labels, watch)
+        _solve(head, recipe, shuffled, held_features, held_labels, watch, groups)
     elif not recipe.unfreeze:  # the rows held back still choose in a second phase
         head.set_weights(begun)
         _train_again(head, recipe, shuffled, held_features, held_labels)
@@ -92,27 +95,33 @@ def _solve(
     held_features: Floats,
     held_labels: NDArray[np.int64],
     watch: Watch,
+    groups: NDArray[Any] | None,
 ) -> None:
     """Put a linear head's optimum in place of the trained one, under an L2 penalty as strong as folds of the rows say.
 
-    With nothing to follow, it is that of all rows. Before a fine-tuning the rows held back must go on choosing: there
-    the optimum of the others is one more epoch of the history, and taken if it is the best.
+    It is one more epoch of the history, whose phase is `OPTIMUM`. With nothing to follow, it is that of all rows, kept
+    whatever it is, and what the folds had not seen stands for rows held back. Before a fine-tuning the rows held back
+    must go on choosing: there it is the optimum of the others, and taken if it is the best.
     """
     balanced = before.batches.class_weight is not None or before.batches.sampling == "balanced"
     features, targets = before.features, before.targets
     if not recipe.unfreeze:
         features, targets, _ = _all_rows(before, held_features, held_labels)
     learned = Rows.of(features, targets, recipe.label_smoothing, balanced)
-    found = solved(learned, chosen(learned, before.batches.seed))
+    if groups is not None:
+        groups = groups[: learned.images]
+    strength, loss, accuracy = chosen(learned, before.batches.seed, groups)
+    found = solved(learned, strength)
     if recipe.unfreeze:
         held = Rows.of(held_features[None], np.eye(before.batches.classes, dtype=np.float32)[held_labels][None])
-        if found.loss(held) >= watch.history["holdout_loss"][watch.best_epoch]:
+        loss, accuracy = found.loss(held), found.accuracy(held)
+        if loss >= watch.history["holdout_loss"][watch.best_epoch]:
             return
-        seen = {"loss": found.loss(learned), "accuracy": found.accuracy(learned), "phase": 1.0}
-        seen |= {"holdout_loss": found.loss(held), "holdout_accuracy": found.accuracy(held)}
-        for name, value in seen.items():
-            watch.history[name].append(value)
-        watch.best_epoch = len(watch.history["loss"]) - 1
+    seen = {"loss": found.loss(learned), "accuracy": found.accuracy(learned), "phase": OPTIMUM}
+    seen |= {"holdout_loss": loss, "holdout_accuracy": accuracy, "learning_rate": 0.0}
+    for name, value in seen.items():
+        watch.history[name].append(value)
+    watch.best_epoch = len(watch.history["loss"]) - 1
     head.get_layer("logits").set_weights([found.kernel, found.bias])
 
 

@@ -1,8 +1,9 @@
 """Softmax regression solved to its optimum, for a linear head on features that do not change. It knows no network."""
 
 import dataclasses
+import math
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,25 +107,39 @@ def solved(rows: Rows, strength: float, begin: Head | None = None, tolerance: fl
     return Head(kernel.astype(np.float32), (values[-1] - centre @ kernel).astype(np.float32))
 
 
-def chosen(rows: Rows, seed: int = 0) -> float:
+class Choice(NamedTuple):
+    """A strength, and what its heads reached on rows that they had not seen (NaN where there were too few to see)."""
+
+    strength: float
+    loss: float = math.nan
+    accuracy: float = math.nan
+
+
+def chosen(rows: Rows, seed: int = 0, groups: NDArray[Any] | None = None) -> Choice:
     """The strength whose heads lose least on rows that they have not seen.
 
     They are five folds, or one of them where images are many; of fewer than five images it is the smallest strength.
+    Images of one of `groups` (one an image) go together.
     """
     if rows.images < FOLDS:
-        return STRENGTHS[0]
-    group = np.random.default_rng(seed).permutation(rows.images) % FOLDS
+        return Choice(STRENGTHS[0])
+    names, place = np.unique(np.arange(rows.images) if groups is None else groups, return_inverse=True)
+    if len(names) < FOLDS:
+        return Choice(STRENGTHS[0])
+    group = (np.random.default_rng(seed).permutation(len(names)) % FOLDS)[place]
     fold = np.tile(group, len(rows.targets) // rows.images)  # an image's passes go together
     numbers = range(FOLDS if rows.images <= FEW else 1)
     folds = [(rows.take(fold != number), rows.take(fold == number)) for number in numbers]
     heads: list[Head | None] = [None] * len(folds)
-    best, least = STRENGTHS[0], np.inf
+    best = Choice(STRENGTHS[0], np.inf)
     for strength in STRENGTHS:
         heads = [solved(learned, strength, head, ROUGH) for (learned, _), head in zip(folds, heads, strict=True)]
-        loss = float(np.mean([head.loss(other) for head, (_, other) in zip(heads, folds, strict=True) if head]))
-        if loss >= least:
+        pairs = [(head, other) for head, (_, other) in zip(heads, folds, strict=True) if head]
+        judged = [(head.loss(other), head.accuracy(other)) for head, other in pairs]
+        loss, accuracy = np.mean(judged, axis=0).tolist()
+        if loss >= best.loss:
             break
-        best, least = strength, loss
+        best = Choice(strength, loss, accuracy)
     return best
 
 

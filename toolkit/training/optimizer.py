@@ -7,6 +7,7 @@ from keras import ops
 
 from toolkit.training.recipe import Recipe
 
+SCALES = ("tokens/tokens", "tokens/positions", "_scale/kernel")  # of ViT, ConvNeXt: they shift and scale, as norms do
 Rates = dict[str, float]  # a weight's path -> factor of its learning rate
 
 
@@ -27,7 +28,7 @@ def optimizer(recipe: Recipe, steps: int, rates: Rates | None = None) -> Any:
         **settings,
     )
     if recipe.weight_decay:
-        made.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+        made.exclude_from_weight_decay(var_names=["bias", "gamma", "beta", *SCALES])
     if rates:
         _slow_down(made, rates)
     return keras.optimizers.LossScaleOptimizer(made) if recipe.precision == "float16" else made
@@ -61,17 +62,23 @@ _OPTIMIZERS: dict[str, Any] = {
 }
 
 
+RISE = 0.3  # share of one_cycle's steps
+
+
 @keras.saving.register_keras_serializable(package="touchstone")
 class LearningRate(keras.optimizers.schedules.LearningRateSchedule):
     """A line from zero to `peak` over `warmup` steps, then the schedule over the rest.
 
     cosine: half a wave to zero (Loshchilov & Hutter, ICLR 2017); constant: the peak; step: a tenth after one half and
-    again after three quarters (He et al., CVPR 2016); one_cycle: a line to zero.
+    again after three quarters (He et al., CVPR 2016); one_cycle: a line to zero after a
+    line up over three tenths of all steps or more (Smith & Topin, 2018, whose momentum moves against the rate; ours
+    stays).
     """
 
     def __init__(self, schedule: str, peak: float, steps: int, warmup: int) -> None:
         super().__init__()
-        self.schedule, self.peak, self.steps, self.warmup = schedule, peak, steps, warmup
+        rise = max(warmup, round(RISE * steps)) if schedule == "one_cycle" else warmup
+        self.schedule, self.peak, self.steps, self.warmup = schedule, peak, steps, rise
 
     def __call__(self, step: Any) -> Any:
         """Learning rate at a step (scalar, counted from 0)."""

@@ -1,6 +1,8 @@
 """One phase of a training: a network goes over batches under a recipe. It knows neither images nor other phases."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -42,12 +44,19 @@ def train(
             watch.put_back(watch.network)
             return
     done = watch.saved.epochs if watch.saved else 0
-    try:
+    with memory(recipe.batch_size):
         network.fit(divided(source), epochs=epochs, initial_epoch=done, verbose=0, callbacks=[watch], shuffle=False)
+
+
+@contextmanager
+def memory(batch_size: int = 1) -> Iterator[None]:
+    """Inside, running out of memory is an `InputError` that says what to try; 1: no smaller batch would help."""
+    try:
+        yield
     except Exception as error:
         if not is_out_of_memory(error):
             raise
-        raise out_of_memory(recipe.batch_size) from error
+        raise out_of_memory(batch_size) from error
 
 
 def varied(network: Any, source: Any) -> Any:

@@ -15,9 +15,10 @@ from toolkit.models import feature_extractor
 from toolkit.progress import bar
 from toolkit.training.classifier import KerasClassifier, Start
 from toolkit.training.features import FeatureBatches, Features, Forward
-from toolkit.training.frozen import FEATURES
 from toolkit.training.losses import loss_of
 from toolkit.training.optimizer import optimizer
+from toolkit.training.phase import memory
+from toolkit.training.recipe import FEATURES
 
 SMOOTHING = 0.9  # share of the past in the moving average of the losses
 ENOUGH = 4.0  # times the lowest loss so far: the end of the search
@@ -89,7 +90,8 @@ def find_learning_rate(
     with bar(f"{network.name}: learning rate", steps, classifier.verbose) as advance:
         for step in range(steps):
             network.reset_metrics()
-            loss = float(network.train_on_batch(*batch(step)))
+            with memory(start.recipe.batch_size):
+                loss = float(network.train_on_batch(*batch(step)))
             average = SMOOTHING * average + (1 - SMOOTHING) * loss
             smooth = average / (1 - SMOOTHING ** (step + 1))
             if not math.isfinite(smooth) or (losses and smooth > ENOUGH * min(losses)):
@@ -109,7 +111,7 @@ def _trained(classifier: KerasClassifier, start: Start) -> tuple[Any, Callable[[
     network, batches = start.network, start.batches
     if not classifier.pretrained:
         return network, lambda step: batches.batch(*divmod(step, batches.steps))
-    with bar(f"{network.name}: features", len(batches.labels), classifier.verbose) as advance:
+    with bar(f"{network.name}: features", len(batches.labels), classifier.verbose) as advance, memory():
         features, targets = Features(feature_extractor(network), Forward()).training(batches, 1, advance)
     head = keras.Model(network.get_layer("features").output, network.output, name=f"{network.name}_head")
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -93,19 +94,32 @@ class Recipe:
         epochs = self.epochs or min(60, max(20, round(30_000 / rows)))
         return dataclasses.replace(self, epochs=epochs, batch_size=min(self.batch_size, rows))
 
+    def for_head(self, width: int) -> Self:
+        """What a head on `width` frozen features is trained by: its own epochs, and a rate that fits them."""
+        rate = self.learning_rate * math.sqrt(FEATURES / width)
+        return dataclasses.replace(self, epochs=self.frozen_epochs or self.epochs, learning_rate=rate)
+
     def network_options(self) -> dict[str, float]:
         """What of the recipe is built into the network; a network that has no such option refuses it."""
         told = {"dropout": self.dropout, "depth": self.stochastic_depth}
         return {name: value for name, value in told.items() if value is not None}
 
-    def describe(self, pretrained: bool = False) -> tuple[str, ...]:
-        """What will be done, a line for each phase; `pretrained` says that the network begins with others' weights."""
+    def describe(
+        self, pretrained: bool = False, *, held: int | None = None, width: int | None = None
+    ) -> tuple[str, ...]:
+        """What will be done, a line for each phase; `pretrained` says that the network begins with others' weights.
+
+        `held` is the number of images held back, and `width` that of features before the head, where they are known.
+        """
         if not pretrained:
-            return (f"{self._length(self.epochs)}, all layers: {self._means()}, {self._picture()}",)
+            return (f"{self._length(self.epochs)}, all layers: {self._means(held)}, {self._picture()}",)
+        first = self.for_head(width or FEATURES)
         seen = f"{self.passes} passes, {self._picture()}" if self.passes > 1 else "each image seen once, as it is"
-        head = f"{self._length(self.frozen_epochs or self.epochs)}, head on frozen features ({seen}): {self._means()}"
+        head = f"{self._length(first.epochs)}, head on frozen features ({seen}): {first._means(held)}"
+        if self.refit and self.holdout and held != 0:
+            head += ", then a linear one to its optimum" + ("" if self.unfreeze else ", any on all rows")
         if not self.unfreeze:
-            return (head + (", then on all rows, a linear one to its optimum" if self.refit and self.holdout else ""),)
+            return (head,)
         what = "all layers" if self.unfreeze in (1, "all") else f"the layers {self.unfreeze}"
         if not isinstance(self.unfreeze, str) and self.unfreeze != 1:
             what = f"the last {self.unfreeze:.0%} of the layers"
@@ -116,16 +130,22 @@ class Recipe:
         count = f"{epochs} epochs" if epochs else "epochs by the number of images"
         return f"{count} of batches of {self.batch_size}"
 
-    def _means(self) -> str:
+    def _means(self, held: int | None) -> str:
         """Loss, optimiser, rate, and of the rest what is not switched off."""
         parts = [
             self.loss.replace("_", " ") + (f" smoothed by {self.label_smoothing:g}" if self.label_smoothing else ""),
-            f"{self.optimizer}, {self.schedule} learning rate {self.learning_rate:g}",
+            f"{self.optimizer}, {self.schedule} learning rate {self.learning_rate:.3g}",
         ]
         for name in ("weight_decay", "l2", "clip", "ema", "dropout", "stochastic_depth"):
             parts += [f"{name.replace('_', ' ')} {getattr(self, name):g}"] if getattr(self, name) else []
         parts += [self.precision] if self.precision != "float32" else []
-        kept = f"best of the epochs on {self.holdout:.0%} held back" if self.holdout else "last epoch kept"
+        parts += ["balanced classes"] if self.class_weight else []
+        parts += ["balanced sampling"] if self.sampling != "once" else []
+        parts += ["bit-equal runs"] if self.deterministic else []
+        back = f"{self.holdout:.0%}" if held is None else f"{held} images"
+        kept = f"best of the epochs on {back} held back" if self.holdout and held != 0 else "last epoch kept"
+        if self.holdout and held == 0:
+            kept += ", for the classes are too small to hold images back"
         return ", ".join([*parts, kept])
 
     def _picture(self) -> str:
@@ -156,6 +176,7 @@ class Recipe:
         return cls(**fields)
 
 
+FEATURES = 1280  # for so many the learning rate holds in a head; Adam's steps add up over more of them
 FINE = 0.05  # phase two's learning rate, as a share of phase one's
 
 PRESETS: dict[str, dict[str, Any]] = {
