@@ -12,6 +12,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 import toolkit
+import toolkit.data
+from toolkit import contending
 from toolkit.contending import made_of, settings
 from toolkit.deep_features import BackboneFeatures
 from toolkit.ensemble import Voting
@@ -270,3 +272,23 @@ def test_an_ensemble_is_held_against_its_best_member(digits):
     assert "The ensemble vote" in duel.verdict()
     assert "its best member, logistic (" in duel.verdict()
     assert "a difference would show from" in duel.verdict()
+
+
+def test_groups_go_to_a_fit_that_takes_them_and_to_no_other():
+    seen = []
+
+    class Taking:
+        def fit(self, images, labels, groups=None):
+            seen.append(groups)
+
+    class Plain:
+        def fit(self, images, labels):
+            seen.append("plain")
+
+    images, labels, groups = np.zeros((4, 8, 8, 1), np.uint8), np.array([0, 1, 0, 1]), np.array(["a", "a", "b", "b"])
+    for columns in ({"group": groups}, {}):
+        split = toolkit.data.Split(images, labels, np.array(list("wxyz")), columns)
+        contending.fit(Taking(), split)
+        contending.fit(Plain(), split)
+    assert seen[0] is groups
+    assert seen[1:] == ["plain", None, "plain"]

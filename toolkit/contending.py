@@ -1,6 +1,7 @@
 """One contestant of a duel: fitted, asked, its costs measured, its settings as plain values. It judges nothing."""
 
 import dataclasses
+import inspect
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -28,7 +29,7 @@ def contend(name: str, classifier: Classifier, dataset: Dataset, checkpoint: Pat
     learn, test = dataset.fitting, dataset.test
     with _named(name):
         with checkpointed(classifier, checkpoint):
-            _, fit_seconds = cost.timed(lambda: classifier.fit(learn.images, learn.labels))
+            _, fit_seconds = cost.timed(lambda: fit(classifier, learn))
         classifier.predict_proba(test.images[:64])  # warm-up: compilation is not the price of an image
         answer, predict_seconds = cost.timed(lambda: classifier.predict_proba(test.images))
     predictions = predictions_of(name, classifier, np.asarray(answer), test, dataset)
@@ -41,6 +42,13 @@ def contend(name: str, classifier: Classifier, dataset: Dataset, checkpoint: Pat
         "made_of": made_of(classifier),
     }
     return classifier, predictions, costs
+
+
+def fit(classifier: Any, split: Split) -> None:
+    """Fit on a split, whose groups go to a `fit` that takes them: what it holds back has no siblings then."""
+    groups = split.columns.get("group")
+    takes = groups is not None and "groups" in inspect.signature(classifier.fit).parameters
+    classifier.fit(split.images, split.labels, **({"groups": groups} if takes else {}))
 
 
 def check_weights(contestants: Mapping[str, Any], image_shape: tuple[int, int, int]) -> None:

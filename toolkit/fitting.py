@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from toolkit import cost, runs
+from toolkit import contending, cost, runs
 from toolkit.artifact import load_model, save
 from toolkit.classifier import Classifier
 from toolkit.contending import earlier_seconds, learning_of, plain, predictions_of, settings
@@ -126,7 +126,7 @@ def _fit(
     if keeps_features:
         classifier.feature_cache = folder / "features"
     try:
-        _, seconds = cost.timed(lambda: classifier.fit(rows.images, rows.labels))
+        _, seconds = cost.timed(lambda: contending.fit(classifier, rows))
     except InputError:
         raise
     except ValueError as error:
