@@ -19,6 +19,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,13 +36,20 @@ def fashion(folder: Path, part: str, rows: int) -> tuple[NDArray[np.uint8], NDAr
     return images[:rows], labels[:rows].astype(np.int64)
 
 
-def textbook() -> Any:
-    """What most scripts do: scikit-image in a loop, every feature divided by its deviation, SVC and its calibration."""
+def textbook(engine: str = "sklearn") -> Any:
+    """What most scripts do: scikit-image in a loop, every feature divided by its deviation, SVC and its calibration.
+
+    By scikit-learn-intelex it is the same machine in a fraction of the time, so that its accuracy can be seen where
+    scikit-learn's own would take hours.
+    """
     from skimage.feature import hog
     from sklearn.calibration import CalibratedClassifierCV
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import FunctionTransformer, StandardScaler
     from sklearn.svm import SVC
+
+    if engine == "sklearnex":
+        from sklearnex.svm import SVC
 
     def features(images: NDArray[np.uint8]) -> NDArray[np.float64]:
         return np.stack([hog(image[..., 0], 9, (4, 4), (2, 2)) for image in images])
@@ -69,6 +77,7 @@ PEERS: dict[str, Callable[[], Any]] = {
     "hog_svm linear": ours("linear"),
     "hog_svm linear keras": ours("linear", "keras"),
     "textbook": textbook,
+    "textbook sklearnex": partial(textbook, "sklearnex"),
 }
 
 
