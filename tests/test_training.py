@@ -367,7 +367,7 @@ def test_training_tells_a_file_its_recipe_and_its_epochs(capsys):
     images, labels = brightness(80, seed=2)
     model = KerasClassifier(tiny, Recipe(epochs=3, holdout=0.3)).fit(images, labels)
     lines = capsys.readouterr().err.splitlines()
-    assert "images held back held back" in lines[0]
+    assert "images held back" in lines[0]
     assert [line.split()[1] for line in lines[1:]] == ["1/3", "2/3", "3/3"]
     assert "holdout_accuracy" in lines[-1]
     assert "s left" in lines[-1]
