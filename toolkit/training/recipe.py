@@ -117,7 +117,7 @@ class Recipe:
         seen = f"{self.passes} passes, {self._picture()}" if self.passes > 1 else "each image seen once, as it is"
         head = f"{self._length(first.epochs)}, head on frozen features ({seen}): {first._means(held)}"
         if self.refit and self.holdout and held != 0:
-            head += ", then a linear one to its optimum" + ("" if self.unfreeze else ", any on all rows")
+            head += f", then{'' if self.unfreeze else ' on all rows,'} a linear one to its optimum"
         if not self.unfreeze:
             return (head,)
         what = "all layers" if self.unfreeze in (1, "all") else f"the layers {self.unfreeze}"
