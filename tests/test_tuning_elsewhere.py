@@ -294,14 +294,6 @@ def test_a_cluster_that_is_not_there_is_one_line(cluster):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.thorough
-@pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: pip install 'touchstone-vision[ray]'")
-@pytest.mark.filterwarnings("ignore")  # of Ray, about itself
-def test_a_ray_cluster_runs_the_same_search():
-    found = tune(bowl, pretend_data(), trials=6, workers=rays("local", 2), settings=RANDOM)
-    assert told(found.trials) == told(tune(bowl, pretend_data(), trials=6, workers=0, settings=RANDOM).trials)
-
-
 def test_contestants_that_run_elsewhere_come_back_in_their_order(tmp_path):
     def backwards(tasks, dataset):
         for name in reversed(tasks):
@@ -313,19 +305,6 @@ def test_contestants_that_run_elsewhere_come_back_in_their_order(tmp_path):
     assert list(result.outcomes) == list(contestants)
     again = compare(contestants, pretend_data(), **told, elsewhere=lambda tasks, dataset: iter(dict(tasks)))
     assert again.outcomes.keys() == result.outcomes.keys()  # all were finished: no task was left
-
-
-@pytest.mark.thorough
-@pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: pip install 'touchstone-vision[ray]'")
-@pytest.mark.filterwarnings("ignore")  # of Ray, about itself
-def test_a_ray_cluster_runs_the_same_duel():
-    contestants = {"good": Closed(0.1), "bad": Closed(0.9)}
-    told = {"keep_models": False, "resamples": 100, "show_progress": False}
-    there = compare(contestants, pretend_data(), **told, elsewhere=partial(run_all, "local", lambda name: False))
-    here = compare(contestants, pretend_data(), **told)
-    assert {name: one.evaluation.to_dict() for name, one in there.outcomes.items()} == {
-        name: one.evaluation.to_dict() for name, one in here.outcomes.items()
-    }
 
 
 @pytest.mark.thorough
