@@ -11,19 +11,27 @@ from toolkit.runs import read_json
 AUDITED = 3_000  # images up to which an audit is not felt: half a minute
 
 
-def explain(
-    folder: Path, folders: Mapping[str, str], contestants: Mapping[str, Any], images: Any, many: int
-) -> list[str]:
+def report(folder: Path, images: Any) -> Path:
+    """Write the report of the run, with the test images (N, H, W, C) that it shows; where it lies."""
+    from toolkit.report import keep_images, write_report
+
+    keep_images(folder, images)
+    page = folder / "report.html"
+    write_report([folder], page)
+    return page
+
+
+def explain(folder: Path, result: Any, contestants: Mapping[str, Any], images: Any, many: int) -> list[str]:
     """Write explanations of `many` of the gallery's images beside each contestant; lines on those left out.
 
-    `folders` are those of the contestants inside the run. A contestant that an earlier call finished is read back from
-    the model beside its predictions.
+    A contestant that an earlier call finished is read back from the model beside its predictions.
     """
     from toolkit.explain.beside import FILE, keep_explanations
     from toolkit.report import rows_to_explain
 
     rows = rows_to_explain(folder, many)
     chosen, left_out = images[rows], []
+    folders = {name: outcome.folder for name, outcome in result.outcomes.items()}
     with bar("Explanations", total=len(folders)) as advance:
         for name, place in folders.items():
             advance(0, note=name)

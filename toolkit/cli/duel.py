@@ -2,7 +2,7 @@
 
 import shlex
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -180,42 +180,46 @@ def compare(
     def duel(seed: int, dataset: Any, folder: Path, fighting: Any) -> Any:
         return run_duel(fighting, dataset, out=folder, seed=seed, **told)
 
+    def again(other: int) -> Any:
+        drawn = loaded(other)
+        return duel(other, drawn, folder / "seeds" / str(other), fighters(other, drawn))
+
     fighting = fighters(seed, dataset)
     result = duel(seed, dataset, folder, fighting)
     told["memory"] = False  # the models of other seeds take as much
+    _tell(result, climbed)
+    ending = _repeated(result, again, range(seed, seed + seeds), folder, tuned_on=seed if tuning else None)
+    said = after.explain(folder, result, fighting, dataset.test.images, explain)
+    said += after.audit(data, sum(dataset.manifest.sizes.values()), folder, audit)
+    page = after.report(folder, dataset.test.images)
+    left_out = [f"left out: {name} ({reason})" for name, reason in dataset.manifest.left_out]
+    left_out += climbed.notes if climbed else ()
+    _print([], [*left_out, *dataset.manifest.notes, *said, *ending, f"Written to {folder}; open {page}"])
+
+
+def _tell(result: Any, climbed: Any) -> None:
+    """The duel's tables and its verdict; of a ladder, its rungs in place of the pairs."""
     tables = [result.table(), *([result.pair_table()] if result.pairs and not climbed else [])]
-    lines = [result.verdict()]
     if climbed:
         from toolkit.ladder import ladder_table
 
         tables.append(ladder_table(climbed, result))
-    _print(tables, lines)
-    ending: list[str] = []
-    if seeds > 1:
-        from toolkit.repeats import repeat
+    _print(tables, [result.verdict()])
 
-        def again(other: int) -> Any:
-            if other == seed:
-                return result
-            drawn = loaded(other)
-            return duel(other, drawn, folder / "seeds" / str(other), fighters(other, drawn))
 
-        if tuning:
-            _print([], [tuned.ONCE.format(seed=seed)])
-        repeats = repeat(again, range(seed, seed + seeds), out=folder, tuned_on=seed if tuning else None)
-        _print([repeats.table()], repeats.verdicts())
-        ending = [repeats.conclusion()] if repeats.pairs else []
-    from toolkit.report import keep_images, write_report
+def _repeated(
+    first: Any, again: Callable[[int], Any], seeds: Sequence[int], folder: Path, tuned_on: int | None
+) -> list[str]:
+    """Fight with the other seeds too and tell what came of all; the last word on it, nothing for a single seed."""
+    if len(seeds) == 1:
+        return []
+    from toolkit.repeats import repeat
 
-    places = {name: outcome.folder for name, outcome in result.outcomes.items()}
-    said = after.explain(folder, places, fighting, dataset.test.images, explain)
-    said += after.audit(data, sum(dataset.manifest.sizes.values()), folder, audit)
-    keep_images(folder, dataset.test.images)
-    write_report([folder], folder / "report.html")
-    left_out = [f"left out: {name} ({reason})" for name, reason in dataset.manifest.left_out]
-    left_out += climbed.notes if climbed else ()
-    written = f"Written to {folder}; open {folder / 'report.html'}"
-    _print([], [*left_out, *dataset.manifest.notes, *said, *ending, written])
+    if tuned_on is not None:
+        _print([], [tuned.ONCE.format(seed=tuned_on)])
+    repeats = repeat(lambda seed: first if seed == seeds[0] else again(seed), seeds, out=folder, tuned_on=tuned_on)
+    _print([repeats.table()], repeats.verdicts())
+    return [repeats.conclusion()] if repeats.pairs else []
 
 
 def _ladder(image_shape: tuple[int, int, int], begun: Mapping[str, Any]) -> Any:
