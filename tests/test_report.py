@@ -97,6 +97,23 @@ def test_every_section_is_there(page):
         assert word in page.visible
 
 
+def test_a_temperature_is_shown_before_and_after_or_why_there_is_none(page, run, tmp_path):
+    heading, said = "If one temperature corrected it", "1.37 on 213 images 0.600 0.500..0.700"
+    for words in (heading, said, "its own fit calibrates it"):
+        assert words in page.visible
+    entries = json.loads((run / "comparison.json").read_text())["contestants"]
+    for entry in entries.values():
+        entry["made_of"].pop("calibrated")
+    change(run, contestants=entries)
+    assert "no images held back" in Page(write_report([run], tmp_path / "plain.html").read_text()).visible
+    for entry in entries.values():  # as an older version wrote it
+        entry["calibration"].pop("temperature", None)
+    change(run, contestants=entries)
+    older = Page(write_report([run], tmp_path / "older.html").read_text()).visible
+    assert heading not in older
+    assert "Brier score" in older
+
+
 def test_nothing_comes_from_elsewhere(page):
     assert all(link.startswith(("data:image/webp;base64,", "#")) for link in page.links)
     assert not {"link", "iframe", "object", "embed", "base"} & set(page.tags)

@@ -156,7 +156,7 @@ def _temperature(name: str, one: Predictions, asked: Asked, before: Predictions)
     add(shown, "ECE", str(found.ece_before.interval), str(found.ece_after.interval))
     add(shown, "log loss", str(found.log_loss_before), str(found.log_loss_after))
     add(shown, "Brier score", str(found.brier_before), str(found.brier_after))
-    return Answer("temperature", dataclasses.asdict(found), shown)
+    return Answer("temperature", found.to_dict(), shown)
 
 
 def _selective(name: str, one: Predictions, asked: Asked) -> Answer:

@@ -38,6 +38,10 @@ class CalibrationError:
         """Value and interval alone."""
         return Interval(self.value, self.low, self.high)
 
+    def to_dict(self) -> dict[str, float]:
+        """Plain JSON values."""
+        return {name: float(value) for name, value in vars(self).items()}
+
 
 @dataclass(frozen=True)
 class ReliabilityBin:
