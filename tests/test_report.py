@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 from made_runs import explain_run, make_run
 
+from toolkit.cli.asked import shows_from
 from toolkit.errors import InputError
+from toolkit.pair_table import span
 from toolkit.report import keep_images, rows_to_explain, write_figures, write_report, write_tables
 from toolkit.report.figures.classes import aside
 from toolkit.report.figures.confusion import LEVELS, confusion_figure, shade, worst_mistakes
@@ -22,7 +24,7 @@ from toolkit.report.gallery import by_interest, chapters
 from toolkit.report.reading import read_runs
 from toolkit.report.svg import Scale
 from toolkit.report.tables import pairs_table
-from toolkit.report.text import seconds, shortened, size
+from toolkit.report.text import points, points_needed, seconds, shortened, size
 from toolkit.report.verdict import verdict
 
 EVIL = '<script>alert("x")</script>'
@@ -557,6 +559,16 @@ def test_every_verdict_has_the_smallest_difference_beside_it(made, run):
         change(run, pairs=told)
         for sentence in verdict(read_runs([run])[0]):
             assert "a difference would show from " in sentence
+
+
+@pytest.mark.parametrize("smallest", [0.0875, 0.0871, 1 / 8, 7 / 1000, 8 / 7000, 1.0])
+def test_terminal_and_report_tell_one_smallest_difference_and_none_that_would_not_show(smallest):
+    told = float(span([smallest]))
+    assert smallest - 1e-9 <= told < smallest + 1e-3
+    assert shows_from(smallest) == f"{told:.3f}"
+    assert points_needed(smallest) == f"{100 * told:.1f}"
+    assert points(smallest) == f"{100 * float(f'{smallest:.3f}'):.1f}"  # half a digit goes the same way, too
+    assert (span([float("inf")]), shows_from(float("inf")), points_needed(None)) == ("nothing", "nothing", "–")
 
 
 def test_a_run_given_twice_is_refused(made):

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from toolkit import evaluation
 from toolkit.errors import InputError, unknown
+from toolkit.evaluation.rounding import rounded_up
 from toolkit.runs import Predictions
 
 CHOSEN_HERE = "Chosen on these same rows, so it flatters; --validation chooses on others."
@@ -113,7 +114,7 @@ def p_value(p: float) -> str:
 
 def shows_from(difference: float) -> str:
     """The smallest difference that would be significant, or that none would."""
-    return f"{difference:.3f}" if math.isfinite(difference) else "nothing"
+    return f"{rounded_up(difference):.3f}" if math.isfinite(difference) else "nothing"
 
 
 def _calibration(name: str, one: Predictions, asked: Asked) -> Answer:

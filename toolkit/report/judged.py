@@ -6,7 +6,7 @@ from typing import Any
 
 from toolkit.report.figures.selective import selective_of
 from toolkit.report.reading import Entrant, Interval, Run, as_interval
-from toolkit.report.text import MISSING, count, fixed, listed, percent
+from toolkit.report.text import MISSING, count, fixed, listed, percent, points_needed
 
 WORSE = "worse than the rest"
 Row = tuple[Entrant, Sequence[tuple[str, str]]]  # cells: what is shown, and a small addition
@@ -135,5 +135,5 @@ def _worst(run: Run, told: Sequence[Mapping[str, Mapping[str, Any]]]) -> str:
     value = as_interval(worst.get("accuracy"))
     points = percent(value.value if value else None)
     rows, smallest = count(worst.get("rows")), worst.get("smallest_difference")
-    shows = f" (a difference from the rest would show from {100 * smallest:.1f} points on)" if smallest else ""
+    shows = f" (a difference from the rest would show from {points_needed(smallest)} points on)" if smallest else ""
     return f"Lowest: {worst['name']}, {points} of {rows} rows for {run.entrants[0].name}; it may be chance{shows}."
