@@ -12,6 +12,7 @@ from toolkit.evaluation.by_class import ClassScores, class_scores
 from toolkit.evaluation.calibration import BINS, bin_scores, error_of_bins
 from toolkit.evaluation.checks import check_class_names, check_level, check_method
 from toolkit.evaluation.design import Design, check_design, skewness, standard_error
+from toolkit.evaluation.device import tally
 from toolkit.evaluation.evidence import AREAS, BOUNDS, Evidence
 from toolkit.evaluation.intervals import Interval, bca, percentile, score, skewed, wilson
 from toolkit.evaluation.precision import double_precision
@@ -144,7 +145,7 @@ def _trials(rows: Rows, metric: str, design: Design) -> float:
     """How many rows, or clusters, stand behind a perfect score; behind averages over classes, as its small ones do."""
     if metric not in BY_CLASS:
         return float(design.units)
-    support = np.bincount(rows.labels, minlength=rows.classes)
+    support = tally(rows.labels, rows.classes)
     if metric in AREAS:
         support = np.minimum(support, len(rows.labels) - support)
     support = support[support > 0]
