@@ -172,7 +172,7 @@ def _selective(name: str, one: Predictions, asked: Asked) -> Answer:
         one_risk = curve.at_threshold(chosen.at_risk(risk).threshold)
         found.append({"risk": risk, "threshold": _finite(one_risk.threshold), "coverage": one_risk.coverage})
         found[-1]["risk_seen"] = one_risk.risk.to_dict()
-        add(shown, f"{risk:.1%}", f"{one_risk.threshold:.3f}", f"{one_risk.coverage:.1%}", str(one_risk.risk))
+        add(shown, f"{risk:.1%}", _from(one_risk.threshold), f"{one_risk.coverage:.1%}", str(one_risk.risk))
     return Answer("selective", {"area": curve.area, "at_risk": found}, shown)
 
 
@@ -187,7 +187,7 @@ def _thresholds(name: str, one: Predictions, asked: Asked) -> Answer:
         seen = evaluation.at_threshold(one.labels, one.probabilities, index, chosen.threshold, **told)
         ends = {"precision": seen.precision.to_dict(), "recall": seen.recall.to_dict()}
         found[label] = {"threshold": _finite(seen.threshold), **ends}
-        add(shown, label, f"{seen.threshold:.3f}", str(seen.precision), str(seen.recall))
+        add(shown, label, _from(seen.threshold), str(seen.precision), str(seen.recall))
     return Answer("thresholds", found, shown)
 
 
@@ -231,6 +231,11 @@ def read_costs(path: Path, class_names: Sequence[str]) -> tuple[list[str], Any]:
 
 def _where(asked: Asked) -> str:
     return CHOSEN_HERE if asked.validation is None else CHOSEN_THERE
+
+
+def _from(threshold: float) -> str:
+    """The probability from which on, or that none is enough."""
+    return f"{threshold:.3f}" if math.isfinite(threshold) else "never"
 
 
 def _finite(value: float) -> float | None:
