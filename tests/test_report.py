@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from collections import Counter
 from html.parser import HTMLParser
 from itertools import combinations
 from xml.etree import ElementTree
@@ -16,7 +17,7 @@ from toolkit.cli.asked import shows_from
 from toolkit.errors import InputError
 from toolkit.pair_table import span
 from toolkit.report import keep_images, rows_to_explain, write_figures, write_report, write_tables
-from toolkit.report.figures.classes import aside
+from toolkit.report.figures.classes import aside, class_scores
 from toolkit.report.figures.confusion import LEVELS, confusion_figure, shade, worst_mistakes
 from toolkit.report.figures.cost import PRICES, front, place_labels
 from toolkit.report.figures.selective import thinned
@@ -24,7 +25,7 @@ from toolkit.report.gallery import by_interest, chapters
 from toolkit.report.reading import read_runs
 from toolkit.report.svg import Scale
 from toolkit.report.tables import pairs_table
-from toolkit.report.text import points, points_needed, seconds, shortened, size
+from toolkit.report.text import fixed, points, points_needed, seconds, shortened, size
 from toolkit.report.verdict import verdict
 
 EVIL = '<script>alert("x")</script>'
@@ -490,6 +491,8 @@ def test_names_of_points_do_not_cover_each_other():
         (size(900_000), "900 kB"),
         (size(3_400_000), "3.4 MB"),
         (shortened("a_rather_long_name.jpg", 12), "a_rathe….jpg"),
+        (fixed(-0.04, 1), "0.0"),
+        (fixed(-0.06, 1), "−0.1"),
     ],
 )
 def test_numbers_carry_their_units(said, wanted):
@@ -574,6 +577,13 @@ def test_terminal_and_report_tell_one_smallest_difference_and_none_that_would_no
 def test_a_run_given_twice_is_refused(made):
     with pytest.raises(InputError, match="every run once"):
         read_runs([made.folder, made.folder / ".." / made.folder.name])
+
+
+def test_ticks_of_classes_that_lie_close_together_are_told_apart(tmp_path):
+    (run,) = read_runs([make_run(tmp_path / "run", names=("cnn", "hog_svm"), rows=200).folder])
+    ticks = Counter(re.findall(r">(0\.\d+|1\.0+)</text>", class_scores(run, 1000.0)))
+    assert len(ticks) > 3
+    assert set(ticks.values()) == {2}  # above and below
 
 
 def test_many_classes_are_named_one_in_ten(tmp_path):

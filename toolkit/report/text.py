@@ -46,8 +46,8 @@ def _three_digits(value: float) -> str:
 
 
 def fixed(value: float | None, decimals: int = 3) -> str:
-    """A number with so many decimals, a true minus sign; a dash where there is none."""
-    return MISSING if value is None or math.isnan(value) else f"{value:.{decimals}f}".replace("-", "−")
+    """A number with so many decimals, a true minus sign, of which nothing has none; a dash where there is no number."""
+    return MISSING if value is None or math.isnan(value) else f"{value:z.{decimals}f}".replace("-", "−")
 
 
 def percent(value: float | None, decimals: int = 1) -> str:
