@@ -77,8 +77,9 @@ def make_run(folder, *, names=NAMES, classes=5, rows=200, side=32, class_names=N
             "folder": folders[name],
             "per_class": evaluation["per_class"],
             "confusion": evaluation["confusion"],
-            **_details(labels, answers[name], place),
+            **_details(labels, answers[name], place, held_out=name == "cnn"),
             "settings": {"type": "KerasClassifier" if deep else "Pipeline", "seed": 0},
+            "made_of": {"network": deep, "calibrated": not deep, "members": []},
             **({"history": _history(generator), "best_epoch": 9, "diagnosis": DIAGNOSIS} if deep else {}),
         }
     runs.write_json(
@@ -143,7 +144,7 @@ def _evaluation(labels, probabilities, class_names):
     }
 
 
-def _details(labels, probabilities, place):
+def _details(labels, probabilities, place, held_out):
     """Calibration, risk by coverage and groups, in the form of comparison.json."""
     sure, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
     bins = []
@@ -159,6 +160,9 @@ def _details(labels, probabilities, place):
     answered = np.arange(1, len(labels) + 1)
     risk = np.cumsum(~right[np.argsort(-sure)]) / answered
     at_risk = [{"risk": 0.01, "coverage": 0.0, "threshold": None}, {"risk": 0.1, "coverage": 0.6, "threshold": 0.7}]
+    ends = {"value": 0.6, "low": 0.5, "high": 0.7}
+    scaled = {f"{name}_{when}": ends for name in ("ece", "log_loss", "brier") for when in ("before", "after")}
+    temperature = {"temperature": 1.37, "rows": 213, **scaled}
     sites = [
         {
             "name": site,
@@ -174,6 +178,7 @@ def _details(labels, probabilities, place):
             "bins": bins,
             "errors": {"ece": error, "ece_equal_mass": error, "classwise_ece": error},
             "brier": brier,
+            **({"temperature": temperature} if held_out else {}),
         },
         "selective": {
             "coverage": (answered / len(labels)).tolist(),

@@ -170,6 +170,14 @@ def test_temperature_scaling_reports_rows_it_was_not_fitted_on():
     assert report.brier_after.value < report.brier_before.value
 
 
+def test_before_and_after_are_clipped_at_the_same_probability():
+    held = (np.array([0, 0, 1, 1]), np.full((4, 2), 0.5))  # no temperature is better than 1
+    certain = np.array([[1.0, 0.0], [1.0, 1e-30], [0.25, 0.75]], np.float32)
+    found = temperature_scaling(np.array([0, 1, 1]), certain, *held)
+    assert found.temperature == 1
+    assert found.log_loss_after.value == pytest.approx(found.log_loss_before.value, rel=1e-6)
+
+
 def test_zero_probabilities_and_perfect_contestants_have_a_temperature():
     labels, sure = np.arange(30) % 3, 0.3 + 0.1 * np.eye(3)
     assert fit_temperature(labels, sure[labels]) < 0.03

@@ -50,6 +50,8 @@ def assert_same(one, other):
         assert_allclose(column, other.history_[name], rtol=1e-4, atol=1e-5)  # threads add float32 in another order
     for a, b in zip(one.weights_, other.weights_, strict=True):
         assert_allclose(a, b, rtol=1e-3, atol=1e-5)
+    assert_array_equal(one.held_out_.rows, other.held_out_.rows)
+    assert_allclose(one.held_out_.probabilities, other.held_out_.probabilities, rtol=1e-3, atol=1e-5)
 
 
 @pytest.fixture(scope="module")

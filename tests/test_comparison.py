@@ -2,10 +2,12 @@
 
 import dataclasses
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
@@ -13,10 +15,12 @@ from sklearn.preprocessing import FunctionTransformer
 
 import toolkit
 import toolkit.data
+from baselines import hog_svm
 from toolkit import contending
 from toolkit.contending import made_of, settings
 from toolkit.deep_features import BackboneFeatures
 from toolkit.ensemble import Voting
+from toolkit.evaluation import fit_temperature
 from toolkit.report.figures.cost import PRICES_BY_KEY
 from toolkit.report.reading import read_runs
 from toolkit.training.checkpoint import Checkpoint
@@ -254,15 +258,51 @@ def test_rows_of_one_group_count_once():
     assert list(shared.outcomes["low"].to_dict()["by_group"]) == ["group", "site"]
 
 
+class HoldingBack(Counting):
+    """It says what it answers for rows that it has not learned from, and is far too modest."""
+
+    def fit(self, images, labels):
+        super().fit(images[1:], labels)
+        self.held_out_ = SimpleNamespace(
+            rows=np.arange(0, len(labels), 5), probabilities=self.predict_proba(labels[::5])
+        )
+        return self
+
+    def predict_proba(self, images):
+        return np.tile(0.5 * self.prior + 0.05, (len(images), 1))
+
+
+def test_rows_that_a_fit_held_back_give_a_temperature(tmp_path, digits):
+    def duel(one):
+        told = {"out": tmp_path / "run", "resamples": 100, "keep_models": False}
+        return toolkit.compare({"modest": one, "plain": Counting()}, digits, **told).to_dict()["contestants"]
+
+    modest = HoldingBack()
+    found = duel(modest)
+    assert "temperature" not in found["plain"]["calibration"]
+    told = found["modest"]["calibration"]["temperature"]
+    held, test = (
+        toolkit.read_predictions(tmp_path / "run" / "modest" / f"{n}.npz") for n in ("held_out", "predictions")
+    )
+    rows = modest.held_out_.rows
+    assert np.array_equal(held.labels, digits.fitting.labels[rows])
+    assert np.array_equal(held.names, digits.fitting.names[rows])
+    assert (told["temperature"], told["rows"]) == (fit_temperature(held.labels, held.probabilities), len(rows))
+    assert_allclose(test.probabilities, modest.predict_proba(digits.test.images), rtol=1e-6)  # left as they are
+    assert duel(HoldingBack()) == found  # read again, not fitted
+
+
 def test_what_a_contestant_is_made_of():
     net = network()
     vote = Voting([("net", net), ("bayes", bayes())])
-    assert made_of(net) == {"network": True, "members": []}
-    assert made_of(bayes()) == {"network": False, "members": []}
-    assert made_of(vote) == {"network": True, "members": ["net", "bayes"]}
+    assert made_of(net) == {"network": True, "calibrated": False, "members": []}
+    assert made_of(bayes()) == {"network": False, "calibrated": False, "members": []}
+    assert made_of(vote) == {"network": True, "calibrated": False, "members": ["net", "bayes"]}
+    assert made_of(hog_svm())["calibrated"] is True
+    assert made_of(CalibratedClassifierCV(bayes()))["calibrated"] is True
     assert made_of(Voting([("a", bayes()), ("b", logistic())]))["network"] is False
     assert made_of(make_pipeline(BackboneFeatures("mobilenet_v2"), GaussianNB()))["network"] is True
-    assert made_of(Counting()) == {"network": False, "members": []}
+    assert made_of(Counting()) == {"network": False, "calibrated": False, "members": []}
 
 
 def test_an_ensemble_is_held_against_its_best_member(digits):

@@ -244,12 +244,36 @@ def test_another_head_is_trained_again_on_all_rows_to_the_end_of_its_schedule(op
     hidden = {name: value for name, value in told.items() if name == "hidden"}
     model = classifier({**options, **hidden}, again).fit(*stripes())
     assert lengths == [(12, 32), (12, 40)]
+    assert model.held_out_ is None  # it has learned from all rows
     assert len(model.history_["loss"]) <= 12
+
+
+def test_answers_for_rows_held_back_are_of_what_has_not_learned_from_them(options):
+    images, labels = stripes()
+
+    def fit(**told):
+        return classifier(options, Recipe(**{**vars(QUICK), "refit": True, "frozen_epochs": 1, **told})).fit(
+            images, labels
+        )
+
+    solved_head = fit()
+    rows, answers = solved_head.held_out_
+    assert_array_equal(np.sort(rows), np.arange(40))  # each by the head of the other folds
+    assert abs(answers - solved_head.predict_proba(images[rows])).max() > 1e-4
+    chances = answers[np.arange(40), labels[rows]]
+    assert_allclose(-np.log(chances).mean(), solved_head.history_["holdout_loss"][-1], rtol=1e-4)
+    varied = fit(passes=2, augment="light")
+    assert len(varied.held_out_.rows) == 8  # the others were seen augmented only
 
 
 def test_a_fine_tuning_begins_from_the_solved_head_where_that_is_the_best(options):
     recipe = Recipe(**{**vars(QUICK), "refit": True, "unfreeze": 0.2, "frozen_epochs": 1, "epochs": 1})
-    history = classifier(options, recipe).fit(*stripes()).history_
+    images, labels = stripes()
+    model = classifier(options, recipe).fit(images, labels)
+    rows, answers = model.held_out_
+    assert len(rows) == 8
+    assert_allclose(answers, model.predict_proba(images[rows]), atol=1e-4)
+    history = model.history_
     assert history["phase"] == [1, 1.5, 2]  # one epoch is far from the optimum
     assert history["holdout_loss"][1] < history["holdout_loss"][0]
     assert len(set(map(len, history.values()))) == 1

@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from toolkit.errors import InputError
-from toolkit.evaluation import calibration_error, details, evaluate, evaluate_groups, groupings
+from toolkit.evaluation import calibration_error, details, evaluate, evaluate_groups, groupings, temperature_scaling
 
 
 @pytest.fixture(scope="module")
@@ -22,6 +22,22 @@ def told():
         probabilities.astype(np.float32),
         {"site": generator.choice(["n", "s", ""], 300), "file": np.arange(300)},
     )
+
+
+def test_a_temperature_is_told_where_rows_were_held_out(told):
+    labels, probabilities, _ = told
+    assert "temperature" not in details(labels, probabilities)["calibration"]
+    held = (labels[:100], probabilities[:100])
+    found = details(labels[100:], probabilities[100:], held_out=held)["calibration"]["temperature"]
+    json.dumps(found, allow_nan=False)
+    wanted = temperature_scaling(labels[100:], probabilities[100:], *held)
+    assert (found["temperature"], found["rows"]) == (wanted.temperature, 100)
+    assert found["log_loss_after"] == wanted.log_loss_after.to_dict()
+    before = evaluate(labels[100:], probabilities[100:])
+    assert [found[f"{name}_before"]["value"] for name in ("ece", "log_loss", "brier")] == [
+        before[name].value for name in ("ece", "log_loss", "brier")
+    ]
+    assert found["log_loss_before"] == before["log_loss"].to_dict()
 
 
 @pytest.mark.jax

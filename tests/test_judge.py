@@ -1,6 +1,7 @@
 """The commands over what was written: the same numbers, groups, pairs and temperatures; one line for what cannot be."""
 
 import json
+import re
 import sys
 from dataclasses import replace
 
@@ -150,6 +151,15 @@ def test_thresholds_keep_the_precision_or_the_recall(touchstone, tmp_path):
     status, _, error = touchstone("evaluate", file, "--precision", 0.9, "--recall", 0.9)
     assert (status, len(error.splitlines())) == (2, 1)
     assert "either a precision or a recall" in error
+
+
+def test_a_goal_that_no_threshold_reaches_is_reached_never(touchstone, tmp_path):
+    one = predictions()
+    file = write(tmp_path, "hog", replace(one, labels=np.minimum(one.labels, 1)))  # no row is of the third class
+    status, out, _ = touchstone("evaluate", file, "--precision", 0.9)
+    assert status == 0
+    assert re.search(r"<i> +never +undefined +undefined", out)
+    assert "inf" not in out.split()
 
 
 def test_costs_decide(touchstone, tmp_path):

@@ -66,7 +66,7 @@ def test_the_strength_is_small_where_rows_say_little_and_large_where_they_say_mu
     loud, quiet = blobs(60, 40, spread=8.0), blobs(600, 6, spread=0.2)
     assert chosen(seen(*loud)).strength == STRENGTHS[0]
     assert chosen(seen(*quiet)).strength > 10
-    assert chosen(seen(*quiet), 3) == chosen(seen(*quiet), 3)
+    assert chosen(seen(*quiet), 3)[:3] == chosen(seen(*quiet), 3)[:3]
 
 
 def test_features_that_are_all_alike_give_the_classes_shares():

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from collections import Counter
 from html.parser import HTMLParser
 from itertools import combinations
 from xml.etree import ElementTree
@@ -12,9 +13,11 @@ import numpy as np
 import pytest
 from made_runs import explain_run, make_run
 
+from toolkit.cli.asked import shows_from
 from toolkit.errors import InputError
+from toolkit.pair_table import span
 from toolkit.report import keep_images, rows_to_explain, write_figures, write_report, write_tables
-from toolkit.report.figures.classes import aside
+from toolkit.report.figures.classes import aside, class_scores
 from toolkit.report.figures.confusion import LEVELS, confusion_figure, shade, worst_mistakes
 from toolkit.report.figures.cost import PRICES, front, place_labels
 from toolkit.report.figures.selective import thinned
@@ -22,7 +25,7 @@ from toolkit.report.gallery import by_interest, chapters
 from toolkit.report.reading import read_runs
 from toolkit.report.svg import Scale
 from toolkit.report.tables import pairs_table
-from toolkit.report.text import seconds, shortened, size
+from toolkit.report.text import fixed, points, points_needed, seconds, shortened, size
 from toolkit.report.verdict import verdict
 
 EVIL = '<script>alert("x")</script>'
@@ -95,6 +98,23 @@ def test_every_section_is_there(page):
         assert heading in page.visible
     for word in ("0123456789abcdef" * 4, "touchstone compare", "keras 3.15.1", "a processor", "class 00/broken.jpg"):
         assert word in page.visible
+
+
+def test_a_temperature_is_shown_before_and_after_or_why_there_is_none(page, run, tmp_path):
+    heading, said = "If one temperature corrected it", "1.37 on 213 images 0.600 0.500..0.700"
+    for words in (heading, said, "its own fit calibrates it"):
+        assert words in page.visible
+    entries = json.loads((run / "comparison.json").read_text())["contestants"]
+    for entry in entries.values():
+        entry["made_of"].pop("calibrated")
+    change(run, contestants=entries)
+    assert "no images held back" in Page(write_report([run], tmp_path / "plain.html").read_text()).visible
+    for entry in entries.values():  # as an older version wrote it
+        entry["calibration"].pop("temperature", None)
+    change(run, contestants=entries)
+    older = Page(write_report([run], tmp_path / "older.html").read_text()).visible
+    assert heading not in older
+    assert "Brier score" in older
 
 
 def test_nothing_comes_from_elsewhere(page):
@@ -471,6 +491,8 @@ def test_names_of_points_do_not_cover_each_other():
         (size(900_000), "900 kB"),
         (size(3_400_000), "3.4 MB"),
         (shortened("a_rather_long_name.jpg", 12), "a_rathe….jpg"),
+        (fixed(-0.04, 1), "0.0"),
+        (fixed(-0.06, 1), "−0.1"),
     ],
 )
 def test_numbers_carry_their_units(said, wanted):
@@ -542,9 +564,26 @@ def test_every_verdict_has_the_smallest_difference_beside_it(made, run):
             assert "a difference would show from " in sentence
 
 
+@pytest.mark.parametrize("smallest", [0.0875, 0.0871, 1 / 8, 7 / 1000, 8 / 7000, 1.0])
+def test_terminal_and_report_tell_one_smallest_difference_and_none_that_would_not_show(smallest):
+    told = float(span([smallest]))
+    assert smallest - 1e-9 <= told < smallest + 1e-3
+    assert shows_from(smallest) == f"{told:.3f}"
+    assert points_needed(smallest) == f"{100 * told:.1f}"
+    assert points(smallest) == f"{100 * float(f'{smallest:.3f}'):.1f}"  # half a digit goes the same way, too
+    assert (span([float("inf")]), shows_from(float("inf")), points_needed(None)) == ("nothing", "nothing", "–")
+
+
 def test_a_run_given_twice_is_refused(made):
     with pytest.raises(InputError, match="every run once"):
         read_runs([made.folder, made.folder / ".." / made.folder.name])
+
+
+def test_ticks_of_classes_that_lie_close_together_are_told_apart(tmp_path):
+    (run,) = read_runs([make_run(tmp_path / "run", names=("cnn", "hog_svm"), rows=200).folder])
+    ticks = Counter(re.findall(r">(0\.\d+|1\.0+)</text>", class_scores(run, 1000.0)))
+    assert len(ticks) > 3
+    assert set(ticks.values()) == {2}  # above and below
 
 
 def test_many_classes_are_named_one_in_ten(tmp_path):

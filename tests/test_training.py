@@ -119,6 +119,16 @@ def test_survives_pickling_small_and_without_optimiser(fitted):
     assert len(text) < weights + 5_000
 
 
+def test_it_tells_what_it_answers_for_rows_held_back(fitted):
+    images, labels = brightness()
+    rows, answers = fitted.held_out_
+    assert_array_equal(rows, stratified_holdout(labels, fitted.recipe.holdout, fitted.seed)[1])
+    assert_allclose(answers, fitted.predict_proba(images[rows]), atol=1e-5)  # of the epoch that was kept
+    assert "held_out_" not in fitted.learned()  # a copy or a saved model is not the larger for it
+    assert not hasattr(pickle.loads(pickle.dumps(fitted)), "held_out_")
+    assert classifier(Recipe(epochs=1, holdout=0.0)).fit(images, labels).held_out_ is None
+
+
 def test_scikit_learn_can_clone_it(fitted):
     again = clone(fitted)
     assert again.recipe == fitted.recipe

@@ -39,7 +39,9 @@ def compare(
 ) -> Comparison:
     """Fit every contestant on the training and validation rows, judge all of them on the test rows.
 
-    Nothing is chosen here, so the validation rows train too. Contestants are fitted in place. With `out`, each finished
+    Nothing is chosen here, so the validation rows train too. What a contestant held back of them inside its own fit
+    (`contending.held_out`) gives a temperature, whose effect on the test rows the details tell; its predictions stay as
+    they are. Contestants are fitted in place. With `out`, each finished
     contestant is written to the folder at once; the same call goes on with those not yet finished, a network after its
     last whole epoch; another call is refused. `seed` is that of the bootstrap; contestants carry their own. `command`
     is written down, for whoever runs it again, and so is `tuning`, the account of a search that chose the settings
@@ -67,6 +69,7 @@ def compare(
 
     stored = {name: runs.read_contestant(folder, folders[name]) if folder is not None else None for name in contestants}
     finished = {name: known for name, known in stored.items() if known is not None}
+    held_out = {name: runs.read_held_out(folder, folders[name]) for name in finished} if folder is not None else {}
     kept = {name: folder / folders[name] / runs.CHECKPOINT for name in contestants} if folder and not elsewhere else {}
     waiting = {name: one for name, one in contestants.items() if name not in finished}
     if len(waiting) > 1 and not elsewhere:  # one alone says so itself; elsewhere may have what is not here
@@ -74,11 +77,11 @@ def compare(
     tasks = {name: partial(contend, name, one, checkpoint=kept.get(name)) for name, one in waiting.items()}
     with bar("Duel", total=len(contestants), show=show_progress) as advance:
         advance(len(finished))
-        for name, (fitted, predictions, costs) in (elsewhere or partial(_in_turn, advance))(tasks, dataset):
-            finished[name] = predictions, costs
+        for name, (fitted, predictions, costs, held) in (elsewhere or partial(_in_turn, advance))(tasks, dataset):
+            finished[name], held_out[name] = (predictions, costs), held
             if folder is not None:
                 also = _keeping(fitted, dataset, predictions, costs, memory) if keep_models else None
-                runs.write_contestant(folder, folders[name], predictions, costs, also=also)
+                runs.write_contestant(folder, folders[name], predictions, costs, also, held)
             advance(1)
     finished = {name: finished[name] for name in contestants}
 
@@ -91,7 +94,15 @@ def compare(
     outcomes = {}
     for name, (predictions, costs) in finished.items():
         evaluation = evaluate(labels, predictions.probabilities, dataset.class_names, **told)
-        further = details(labels, predictions.probabilities, dataset.test.columns, confidence=confidence, design=design)
+        held = held_out[name]
+        further = details(
+            labels,
+            predictions.probabilities,
+            dataset.test.columns,
+            held_out=None if held is None else (held.labels, held.probabilities),
+            confidence=confidence,
+            design=design,
+        )
         outcomes[name] = Outcome(
             name, folders[name], evaluation, settings=identity["contestants"][name], details=further, **costs
         )

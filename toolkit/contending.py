@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +16,17 @@ from toolkit.classifier import Classifier
 from toolkit.data import Dataset, Split
 from toolkit.errors import InputError
 
-Contended = tuple[Classifier, runs.Predictions, dict[str, Any]]  # fitted, its answers, its costs
-
 NETWORKS = ("KerasClassifier", "BackboneFeatures")  # ours; others are known by Keras' own classes
+CALIBRATED = ("Calibrated", "CalibratedClassifierCV")  # ours and scikit-learn's
+
+
+class Contended(NamedTuple):
+    """A contestant after its part."""
+
+    classifier: Classifier  # fitted
+    predictions: runs.Predictions  # of the test rows
+    costs: dict[str, Any]
+    held_out: runs.Predictions | None = None  # of rows that it was given and has not learned from, where it tells
 
 
 def contend(name: str, classifier: Classifier, dataset: Dataset, checkpoint: Path | None = None) -> Contended:
@@ -41,7 +49,19 @@ def contend(name: str, classifier: Classifier, dataset: Dataset, checkpoint: Pat
         **learning_of(classifier),
         "made_of": made_of(classifier),
     }
-    return classifier, predictions, costs
+    return Contended(classifier, predictions, costs, held_out(name, classifier, learn, dataset))
+
+
+def held_out(name: str, classifier: Any, split: Split, dataset: Dataset) -> runs.Predictions | None:
+    """What a classifier fitted on `split` answers for the rows of it that it held back, of those that tell: an
+    attribute `held_out_` with `rows` (M,), their numbers in the split, and `probabilities` (M, K as it knows them).
+    """
+    told: Any = getattr(classifier, "held_out_", None)
+    if not (hasattr(told, "rows") and hasattr(told, "probabilities")):
+        return None
+    columns = {column: values[told.rows] for column, values in split.columns.items()}
+    rows = Split(split.images[:0], split.labels[told.rows], split.names[told.rows], columns)  # pixels are not asked for
+    return predictions_of(name, classifier, np.asarray(told.probabilities), rows, dataset)
 
 
 def fit(classifier: Any, split: Split) -> None:
@@ -138,10 +158,14 @@ def _columns(name: str, classifier: Any, answer: NDArray[Any], classes: int) -> 
 
 
 def made_of(classifier: Any) -> dict[str, Any]:
-    """Whether a network is in it, at any depth, and the names of its members, where it is an ensemble of several."""
+    """Whether a network is in it, at any depth; whether its own fit ends in a calibration; and the names of its
+    members, where it is an ensemble of several.
+    """
     members = getattr(classifier, "members", None) or getattr(classifier, "estimators", None) or ()
     named = [str(part[0]) for part in members if isinstance(part, tuple) and len(part) == 2]
-    return {"network": _has_network(classifier), "members": named}
+    steps = getattr(classifier, "steps", None)
+    calibrated = type(steps[-1][1] if steps else classifier).__name__ in CALIBRATED
+    return {"network": _has_network(classifier), "calibrated": calibrated, "members": named}
 
 
 def _has_network(part: Any) -> bool:

@@ -30,7 +30,7 @@ class Outcome:
     cost: dict[str, Any] = dataclasses.field(default_factory=dict)  # `toolkit.cost.Cost` and `toolkit.memory.peaks`
     history: dict[str, list[float | None]] = dataclasses.field(default_factory=dict)  # a value an epoch, of networks
     best_epoch: int | None = None  # counted from 0, whose weights were kept
-    made_of: dict[str, Any] = dataclasses.field(default_factory=dict)  # network: whether one is in it; members: names
+    made_of: dict[str, Any] = dataclasses.field(default_factory=dict)  # network, calibrated: whether; members: names
     unsaved: str = ""  # why there is no NAME/model
     diagnosis: dict[str, Any] = dataclasses.field(default_factory=dict)  # kind, words, advice: what its curves say
     details: dict[str, Any] = dataclasses.field(default_factory=dict)  # `toolkit.evaluation.details`

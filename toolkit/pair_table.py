@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from toolkit.evaluation import Pair
 from toolkit.evaluation.paired import CANNOT_TELL
+from toolkit.evaluation.rounding import rounded_up
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -47,6 +48,6 @@ def pair_table(pairs: Sequence[Pair], ranked: Sequence[str], cochran: tuple[floa
 
 
 def span(differences: Sequence[float]) -> str:
-    """From the smallest to the largest of these differences of accuracy; "nothing" where none would do."""
-    told = sorted(f"{difference:.3f}" if difference <= 1 else "nothing" for difference in differences)
+    """From the least to the most of these smallest differences of accuracy; "nothing" where none would do."""
+    told = sorted(f"{rounded_up(difference):.3f}" if difference <= 1 else "nothing" for difference in differences)
     return told[0] if told[0] == told[-1] else f"{told[0]} to {told[-1]}"

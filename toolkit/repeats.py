@@ -10,6 +10,7 @@ import numpy as np
 from toolkit.errors import InputError
 from toolkit.evaluation import RecipePair, compare_recipes
 from toolkit.evaluation.paired import CANNOT_TELL
+from toolkit.evaluation.rounding import rounded_up
 from toolkit.leaderboard import Comparison
 from toolkit.runs import write_json
 
@@ -69,7 +70,7 @@ class Repeats:
         return [
             f"{pair.a} beats {pair.b} in a run to come with probability {pair.improvement:.2f} "
             f"(difference {pair.difference:+.4f}, {pair.low:+.4f} to {pair.high:+.4f}, would show from "
-            f"{pair.smallest_difference:.4f} on): {pair.verdict}."
+            f"{rounded_up(pair.smallest_difference, 4):.4f} on): {pair.verdict}."
             for pair in self.pairs
         ]
 

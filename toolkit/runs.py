@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from toolkit.errors import InputError
 
+HELD_OUT = "held_out.npz"  # of a contestant: as predictions.npz, of rows that its fit held back
 TUNING = "tuning"  # the folder of a run's searches, which come before the run itself
 CHECKPOINT = "checkpoint.npz"  # of a network, after each epoch of its training
 FEATURES = "features/features-*.npz"  # named by all that they depend on, so of use to another run too
@@ -183,12 +184,17 @@ def write_contestant(
     predictions: Predictions,
     details: dict[str, Any],
     also: Callable[[Path], None] | None = None,
+    held_out: Predictions | None = None,
 ) -> None:
-    """Write RUN/NAME with predictions.npz, contestant.json and what `also` puts there, all or nothing."""
+    """Write RUN/NAME with predictions.npz, contestant.json, perhaps held_out.npz, and what `also` puts there, all or
+    nothing.
+    """
     partial = out / f"{folder}.partial"
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
     write_predictions(partial / "predictions.npz", predictions)
+    if held_out is not None:
+        write_predictions(partial / HELD_OUT, held_out)
     if also is not None:
         also(partial)
     write_json(partial / "contestant.json", details)
@@ -200,6 +206,12 @@ def read_contestant(out: Path, folder: str) -> tuple[Predictions, dict[str, Any]
     """What `write_contestant` wrote, or None where that contestant is not finished."""
     details = out / folder / "contestant.json"
     return (read_predictions(out / folder / "predictions.npz"), read_json(details)) if details.exists() else None
+
+
+def read_held_out(out: Path, folder: str) -> Predictions | None:
+    """What a finished contestant answered for rows that its fit held back; None where it told of none."""
+    path = out / folder / HELD_OUT
+    return read_predictions(path) if path.exists() else None
 
 
 def read_predictions(path: str | Path) -> Predictions:

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from toolkit import evaluation
 from toolkit.errors import InputError, unknown
+from toolkit.evaluation.rounding import rounded_up
 from toolkit.runs import Predictions
 
 CHOSEN_HERE = "Chosen on these same rows, so it flatters; --validation chooses on others."
@@ -113,7 +114,7 @@ def p_value(p: float) -> str:
 
 def shows_from(difference: float) -> str:
     """The smallest difference that would be significant, or that none would."""
-    return f"{difference:.3f}" if math.isfinite(difference) else "nothing"
+    return f"{rounded_up(difference):.3f}" if math.isfinite(difference) else "nothing"
 
 
 def _calibration(name: str, one: Predictions, asked: Asked) -> Answer:
@@ -156,7 +157,7 @@ def _temperature(name: str, one: Predictions, asked: Asked, before: Predictions)
     add(shown, "ECE", str(found.ece_before.interval), str(found.ece_after.interval))
     add(shown, "log loss", str(found.log_loss_before), str(found.log_loss_after))
     add(shown, "Brier score", str(found.brier_before), str(found.brier_after))
-    return Answer("temperature", dataclasses.asdict(found), shown)
+    return Answer("temperature", found.to_dict(), shown)
 
 
 def _selective(name: str, one: Predictions, asked: Asked) -> Answer:
@@ -171,7 +172,7 @@ def _selective(name: str, one: Predictions, asked: Asked) -> Answer:
         one_risk = curve.at_threshold(chosen.at_risk(risk).threshold)
         found.append({"risk": risk, "threshold": _finite(one_risk.threshold), "coverage": one_risk.coverage})
         found[-1]["risk_seen"] = one_risk.risk.to_dict()
-        add(shown, f"{risk:.1%}", f"{one_risk.threshold:.3f}", f"{one_risk.coverage:.1%}", str(one_risk.risk))
+        add(shown, f"{risk:.1%}", _from(one_risk.threshold), f"{one_risk.coverage:.1%}", str(one_risk.risk))
     return Answer("selective", {"area": curve.area, "at_risk": found}, shown)
 
 
@@ -186,7 +187,7 @@ def _thresholds(name: str, one: Predictions, asked: Asked) -> Answer:
         seen = evaluation.at_threshold(one.labels, one.probabilities, index, chosen.threshold, **told)
         ends = {"precision": seen.precision.to_dict(), "recall": seen.recall.to_dict()}
         found[label] = {"threshold": _finite(seen.threshold), **ends}
-        add(shown, label, f"{seen.threshold:.3f}", str(seen.precision), str(seen.recall))
+        add(shown, label, _from(seen.threshold), str(seen.precision), str(seen.recall))
     return Answer("thresholds", found, shown)
 
 
@@ -230,6 +231,11 @@ def read_costs(path: Path, class_names: Sequence[str]) -> tuple[list[str], Any]:
 
 def _where(asked: Asked) -> str:
     return CHOSEN_HERE if asked.validation is None else CHOSEN_THERE
+
+
+def _from(threshold: float) -> str:
+    """The probability from which on, or that none is enough."""
+    return f"{threshold:.3f}" if math.isfinite(threshold) else "never"
 
 
 def _finite(value: float) -> float | None:

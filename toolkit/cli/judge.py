@@ -36,7 +36,10 @@ def evaluate(
     ] = None,
     validation: Annotated[
         Path | None,
-        typer.Option(help="Predictions of validation rows: fits a temperature, chooses thresholds; seen on the test."),
+        typer.Option(
+            help="Predictions of validation rows, or a duel's NAME/held_out.npz: fits a temperature, chooses "
+            "thresholds; seen on the test."
+        ),
     ] = None,
     risk: Annotated[
         list[float] | None,

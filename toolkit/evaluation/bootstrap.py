@@ -7,6 +7,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
+from toolkit.evaluation import device
 from toolkit.evaluation.confusion import CONFUSION_METRICS, confusion_metrics
 from toolkit.evaluation.design import Design
 from toolkit.evaluation.evidence import AREAS, Evidence
@@ -45,8 +46,9 @@ def bootstrap_function(
     """Replicates (resamples,) of any function of labels and one or more contestants' probabilities, a call each."""
     rng = np.random.default_rng(seed)
     members = [np.flatnonzero(design.unit_stratum == index) for index in range(design.strata)]
-    order = np.arange(design.rows) if design.cluster is None else np.argsort(design.cluster, kind="stable")
-    sizes = np.ones(design.rows, dtype=np.int64) if design.cluster is None else np.bincount(design.cluster)
+    order, sizes = np.arange(design.rows), np.ones(design.rows, dtype=np.int64)
+    if design.cluster is not None:
+        order, sizes = device.order(design.cluster), device.tally(design.cluster, design.units)
     starts = np.cumsum(sizes) - sizes
     replicates = np.empty(resamples)
     for index in range(resamples):
@@ -101,7 +103,7 @@ def _weighted_areas(rows: Rows, weights: Any) -> tuple[Doubles, Doubles]:
     sums, defined = np.zeros((2, weights.shape[1])), np.zeros(weights.shape[1])
     for index in range(rows.classes):
         keys = order_keys(np.ascontiguousarray(rows.probabilities[:, index]))
-        order = np.argsort(-keys)
+        order = device.order(-keys, stable=False)
         positive = np.flatnonzero(rows.labels[order] == index)
         if not len(positive):
             continue

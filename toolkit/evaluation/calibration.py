@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from toolkit.errors import InputError
+from toolkit.evaluation import device
 from toolkit.evaluation.checks import check_confidence
 from toolkit.evaluation.design import Design, check_design
 from toolkit.evaluation.intervals import Interval
@@ -37,6 +38,10 @@ class CalibrationError:
     def interval(self) -> Interval:
         """Value and interval alone."""
         return Interval(self.value, self.low, self.high)
+
+    def to_dict(self) -> dict[str, float]:
+        """Plain JSON values."""
+        return {name: float(value) for name, value in vars(self).items()}
 
 
 @dataclass(frozen=True)
@@ -84,7 +89,7 @@ def bin_scores(scores: Doubles, hit: NDArray[np.bool_], design: Design, bins: in
     """
     edges = np.linspace(0, 1, bins + 1)
     if equal == "mass":
-        edges[1:-1] = np.quantile(scores, edges[1:-1])
+        edges[1:-1] = device.quantiles(scores, edges[1:-1])
     score = to_double(scores)
     code = ops.cast(ops.searchsorted(to_double(edges[1:-1]), score, side="left"), "int32")
     gap = to_double(hit) - score
@@ -94,8 +99,9 @@ def bin_scores(scores: Doubles, hit: NDArray[np.bool_], design: Design, bins: in
     spread = squares - gaps**2 / size
     if design.cluster is not None:
         residual = to_numpy(gap) - (gaps / size)[to_numpy(code)]
-        key, unit = np.unique(to_numpy(code).astype(np.int64) * design.units + design.cluster, return_inverse=True)
-        spread = np.bincount(key // design.units, np.bincount(unit, residual) ** 2, minlength=bins)
+        key = to_numpy(code).astype(np.int64) * design.units + design.cluster
+        key, unit = device.places(key)
+        spread = device.tally(key // design.units, bins, device.tally(unit, len(key), residual) ** 2)
     variance = (np.maximum(spread, 0) + expected / size) * size / np.maximum(size - 1, 1)
     return Bins(edges, rows, total, hits, variance, expected)
 
@@ -177,8 +183,8 @@ def _bias(gap: Doubles, noise: Doubles) -> Doubles:
 
 def expected_calibration_error(confidence: Doubles, correct: NDArray[np.bool_], bins: int = BINS) -> float:
     """Confidence of the prediction (N,), whether it was right (N,) -> ECE over bins of equal width, noise and all."""
-    code = np.searchsorted(np.linspace(0, 1, bins + 1)[1:-1], confidence, side="left")
-    return float(np.abs(np.bincount(code, correct - confidence)).sum() / len(correct))
+    code = device.bins(confidence, np.linspace(0, 1, bins + 1)[1:-1])
+    return float(np.abs(device.tally(code, bins, correct - confidence)).sum() / len(correct))
 
 
 @double_precision
@@ -197,7 +203,7 @@ def reliability(
     design = check_design(design, len(rows.labels))
     _check_bins(bins, equal)
     binned = bin_scores(rows.confidence, rows.correct, design, bins, equal)
-    code = np.searchsorted(binned.edges[1:-1], rows.confidence, side="left")
+    code = device.bins(rows.confidence, binned.edges[1:-1])
     return tuple(
         ReliabilityBin(
             low=float(binned.edges[index]),

@@ -7,6 +7,7 @@ from keras import ops
 from numpy.typing import NDArray
 
 from toolkit.evaluation.checks import Labels
+from toolkit.evaluation.device import tally
 
 CONFUSION_METRICS = (
     "accuracy",
@@ -24,7 +25,7 @@ CONFUSION_METRICS = (
 
 def confusion_matrix(labels: Labels, predicted: Labels, classes: int) -> NDArray[np.int64]:
     """int64 (N,), (N,) -> int64 (K, K), rows are the true class, columns the predicted one."""
-    cells = np.bincount(labels * classes + predicted, minlength=classes * classes)
+    cells = tally(labels * classes + predicted, classes * classes)
     return cells.reshape(classes, classes).astype(np.int64)
 
 

@@ -8,6 +8,7 @@ from keras import ops
 from numpy.typing import NDArray
 
 from toolkit.errors import InputError
+from toolkit.evaluation import device
 from toolkit.evaluation.checks import Labels, check_arrays, check_confidence
 from toolkit.evaluation.design import Design, check_design, skewness, standard_error
 from toolkit.evaluation.intervals import Interval, skewed
@@ -48,7 +49,7 @@ def threshold_for(
     if not 0 <= index < rows.classes:
         raise InputError(f"Expected a class from 0 to {rows.classes - 1}. Received: {index}.")
     score, positive = rows.probabilities[:, index].astype(np.float64), rows.labels == index
-    order = np.argsort(-score, kind="stable")
+    order = device.order(-score)
     last = last_of_ties(score[order])
     hits, called, total = np.cumsum(positive[order])[last], last + 1, int(positive.sum())
     if precision is not None:

@@ -10,6 +10,7 @@ from scipy.stats import t
 
 from toolkit.errors import InputError
 from toolkit.evaluation.checks import Labels
+from toolkit.evaluation.device import tally
 
 Doubles = NDArray[np.float64]
 
@@ -41,9 +42,9 @@ class Design:
 
     def sums(self, influence: Doubles) -> Doubles:
         """Influence of rows (N,) -> of units (U,), each less the mean of its stratum."""
-        summed = influence if self.cluster is None else np.bincount(self.cluster, influence, minlength=self.units)
-        sizes = np.bincount(self.unit_stratum)
-        return summed - (np.bincount(self.unit_stratum, summed) / sizes)[self.unit_stratum]
+        summed = influence if self.cluster is None else tally(self.cluster, self.units, influence)
+        sizes, sums = tally(self.unit_stratum, self.strata), tally(self.unit_stratum, self.strata, summed)
+        return summed - (sums / sizes)[self.unit_stratum]
 
     @property
     def freedom(self) -> float:

@@ -12,6 +12,7 @@ from toolkit.evaluation.by_class import ClassScores, class_scores
 from toolkit.evaluation.calibration import BINS, bin_scores, error_of_bins
 from toolkit.evaluation.checks import check_class_names, check_level, check_method
 from toolkit.evaluation.design import Design, check_design, skewness, standard_error
+from toolkit.evaluation.device import tally
 from toolkit.evaluation.evidence import AREAS, BOUNDS, Evidence
 from toolkit.evaluation.intervals import Interval, bca, percentile, score, skewed, wilson
 from toolkit.evaluation.precision import double_precision
@@ -124,21 +125,27 @@ def evaluate(
 
 def score_interval(evidence: Evidence, metric: str, design: Design, confidence: float) -> Interval:
     """The metric's interval from what each row does to it."""
-    value, bounds = evidence.values[metric], BOUNDS.get(metric, (0.0, 1.0))
-    sums = design.sums(evidence.influence(metric))
-    error, z = standard_error(sums), design.quantile(confidence)
     if metric == "accuracy" and design.simple:
         return wilson(int(evidence.rows.correct.sum()), design.rows, confidence)
     if metric in SKEWED:
-        return skewed(value, error, skewness(sums), z, bounds)
+        return mean_interval(evidence.means[metric], metric, design, confidence)
+    value, bounds = evidence.values[metric], BOUNDS.get(metric, (0.0, 1.0))
+    error, z = standard_error(design.sums(evidence.influence(metric))), design.quantile(confidence)
     return score(value, error, _trials(evidence.rows, metric, design), z, bounds)
+
+
+def mean_interval(values: NDArray[np.float64], metric: str, design: Design, confidence: float) -> Interval:
+    """One of `SKEWED`, the mean of values (N,), with its interval."""
+    value = float(values.mean())
+    sums = design.sums((values - value) / len(values))
+    return skewed(value, standard_error(sums), skewness(sums), design.quantile(confidence), BOUNDS[metric])
 
 
 def _trials(rows: Rows, metric: str, design: Design) -> float:
     """How many rows, or clusters, stand behind a perfect score; behind averages over classes, as its small ones do."""
     if metric not in BY_CLASS:
         return float(design.units)
-    support = np.bincount(rows.labels, minlength=rows.classes)
+    support = tally(rows.labels, rows.classes)
     if metric in AREAS:
         support = np.minimum(support, len(rows.labels) - support)
     support = support[support > 0]

@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.evaluation.calibration import (
-    CalibrationError,
     brier_parts,
     calibration_error,
     classwise_calibration_error,
@@ -17,6 +16,7 @@ from toolkit.evaluation.design import Design
 from toolkit.evaluation.groupwise import GroupTable, evaluate_groups
 from toolkit.evaluation.precision import double_precision
 from toolkit.evaluation.selective import RiskCoverage, risk_coverage
+from toolkit.evaluation.temperature import temperature_scaling
 
 MOST_POINTS = 200  # of a risk-coverage curve
 MOST_VALUES = 40  # of a column that is taken for a grouping without being named
@@ -29,6 +29,7 @@ def details(
     probabilities: Any,
     columns: Mapping[str, Any] | None = None,
     *,
+    held_out: tuple[Any, Any] | None = None,
     confidence: float = 0.95,
     design: Design | None = None,
 ) -> dict[str, Any]:
@@ -36,7 +37,9 @@ def details(
 
     `calibration` holds the reliability diagram's bins, the errors with their bias, and the parts of the Brier score;
     `selective` the risk at each coverage and the coverage at some risks; `by_group`, of each column, its groups, the
-    lowest accuracy first. Raises InputError for anything that is not labels and probabilities.
+    lowest accuracy first. `held_out`, labels (M,) and probabilities (M, K) of rows that were not learned from, add
+    `temperature` to the calibration: `temperature_scaling` fitted on them.
+    Raises InputError for anything that is not labels and probabilities.
     """
     told: dict[str, Any] = {"confidence": confidence, "design": design}
     bins = reliability(labels, probabilities, bins=10, **told)
@@ -46,12 +49,15 @@ def details(
         "ece_equal_mass": calibration_error(labels, probabilities, equal="mass", **told),
         "classwise_ece": classwise_calibration_error(labels, probabilities, **told),
     }
+    calibration: dict[str, Any] = {
+        "bins": [{**vars(one), "accuracy": one.accuracy.to_dict()} for one in bins],
+        "errors": {name: error.to_dict() for name, error in errors.items()},
+        "brier": vars(brier_parts(labels, probabilities)),
+    }
+    if held_out is not None:
+        calibration["temperature"] = temperature_scaling(labels, probabilities, *held_out, **told).to_dict()
     return {
-        "calibration": {
-            "bins": [{**vars(one), "accuracy": one.accuracy.to_dict()} for one in bins],
-            "errors": {name: _error(error) for name, error in errors.items()},
-            "brier": vars(brier_parts(labels, probabilities)),
-        },
+        "calibration": calibration,
         "selective": _curve(risk_coverage(labels, probabilities, **told)),
         "by_group": {
             name: _groups(evaluate_groups(labels, probabilities, column, **told)) for name, column in parted.items()
@@ -68,10 +74,6 @@ def groupings(columns: Mapping[str, Any], most: int = MOST_VALUES) -> dict[str, 
             text = values.astype(np.str_)
             found[name] = np.where(text == "", "none", text)
     return found
-
-
-def _error(error: CalibrationError) -> dict[str, float]:
-    return {name: float(value) for name, value in vars(error).items()}
 
 
 def _curve(curve: RiskCoverage) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from toolkit.errors import InputError
 from toolkit.evaluation.checks import check_level, check_method
 from toolkit.evaluation.design import Design, check_design, skewness, standard_error
+from toolkit.evaluation.device import tally
 from toolkit.evaluation.intervals import Interval, bca, percentile, skewed
 from toolkit.evaluation.precision import double_precision
 from toolkit.evaluation.resampling import resample_mean
@@ -160,7 +161,7 @@ def _pair(a: str, b: str, correct_a: NDArray[np.bool_], correct_b: NDArray[np.bo
     p, mid_p = mcnemar(only_a, only_b), mcnemar(only_a, only_b, mid=True)
     smallest = smallest_difference(only_a + only_b, rows, level)
     if settings.design.cluster is not None:
-        leads = np.bincount(settings.design.cluster, lead).astype(np.float64)
+        leads = tally(settings.design.cluster, settings.design.units, lead)
         p = mid_p = clustered_mcnemar(leads)
         smallest = smallest_clustered_difference(leads, settings.design.units, rows, level)
     return Pair(

@@ -1,4 +1,8 @@
-"""Resampled totals: the bootstrap of anything that is a function of sums over rows. It knows no metric."""
+"""Resampled totals: the bootstrap of anything that is a function of sums over rows. It knows no metric.
+
+What is drawn is drawn by NumPy's generator on the host, so that a seed gives the same intervals on every device and
+backend; what is drawn is counted and summed on the device.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -7,6 +11,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
+from toolkit.evaluation import device
 from toolkit.evaluation.checks import Labels
 from toolkit.evaluation.design import Design
 from toolkit.evaluation.precision import BLOCK, to_double, to_numpy
@@ -39,7 +44,7 @@ def confusion_table(labels: Labels, predictions: Sequence[Labels], classes: int,
         key = design.stratum * classes + labels
         for predicted in predictions:
             key = key * classes + predicted
-        first, count = np.unique(key, return_index=True, return_counts=True)[1:]
+        first, count = device.cells(key)
         rows, unit, stratum = first, np.arange(len(first)), design.stratum[first]
     else:
         rows, unit = np.arange(design.rows), design.cluster
@@ -51,7 +56,7 @@ def confusion_table(labels: Labels, predictions: Sequence[Labels], classes: int,
         units += [unit[hit], unit, unit]
         columns += [start + true[hit], start + classes + true, start + 2 * classes + chosen]
     width = 3 * classes * len(predictions)
-    entry, value = np.unique(np.concatenate(units) * width + np.concatenate(columns), return_counts=True)
+    entry, value = device.counted(np.concatenate(units) * width + np.concatenate(columns))
     return Table(count, stratum, entry // width, entry % width, value.astype(np.float64), width)
 
 
@@ -63,20 +68,20 @@ def mean_table(values: Doubles, design: Design) -> Table:
     hardly differ, is taken as normal with its exact mean and variance.
     """
     if design.cluster is not None:
-        sums, sizes = np.bincount(design.cluster, values), np.bincount(design.cluster)
+        sums, sizes = (device.tally(design.cluster, design.units, what) for what in (values, None))
         ones = np.ones(design.units, dtype=np.int64)
-        return _two_totals(ones, design.unit_stratum, sums.astype(np.float64), sizes.astype(np.float64), None)
-    different, code = np.unique(values, return_inverse=True)
+        return _two_totals(ones, design.unit_stratum, sums, sizes.astype(np.float64), None)
+    different, code = device.places(values)
     if len(different) > 2 * CELLS:
-        order = np.lexsort((values, design.stratum))
-        sizes = np.bincount(design.stratum)
+        order = device.order(values, within=design.stratum)
+        sizes = device.tally(design.stratum, design.strata)
         rank = np.empty(len(values), dtype=np.int64)
         rank[order] = np.arange(len(values)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
         code = rank * CELLS // sizes[design.stratum]
-    cell = np.unique(design.stratum * (code.max() + 1) + code, return_inverse=True)[1]
-    count = np.bincount(cell)
-    mean = np.bincount(cell, values) / count
-    variance = np.bincount(cell, (values - mean[cell]) ** 2) / count
+    occupied, cell = device.places(design.stratum * (code.max() + 1) + code)
+    count = device.tally(cell, len(occupied))
+    mean = device.tally(cell, len(occupied), values) / count
+    variance = device.tally(cell, len(occupied), (values - mean[cell]) ** 2) / count
     stratum = np.empty(len(count), dtype=np.int64)
     stratum[cell] = design.stratum
     return _two_totals(count, stratum, mean, np.ones(len(count)), variance if variance.any() else None)
@@ -137,7 +142,7 @@ def _draw(multiplicity: Labels, size: int, rng: np.random.Generator) -> NDArray[
         picks += np.repeat(starts, drawn[:, -1])
     else:  # as many in each
         picks.reshape(size, rows)[:] += starts[:, None]
-    counts[:, ~heavy] = np.bincount(picks, minlength=size * len(light)).reshape(size, len(light))
+    counts[:, ~heavy] = device.tally(picks, size * len(light)).reshape(size, len(light))
     return counts
 
 

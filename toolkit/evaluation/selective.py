@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.errors import InputError
+from toolkit.evaluation import device
 from toolkit.evaluation.checks import check_confidence
 from toolkit.evaluation.design import Design, check_design
 from toolkit.evaluation.intervals import UNDEFINED, Interval
@@ -99,7 +100,7 @@ def risk_coverage(
     sure = rows.confidence if scores is None else np.asarray(scores, dtype=np.float64)
     if sure.shape != rows.labels.shape or np.isnan(sure).any():
         raise InputError(f"Expected one score for each of {len(rows.labels)} rows, none NaN. Received: {sure.shape}.")
-    order = np.argsort(-sure, kind="stable")
+    order = device.order(-sure)
     last = last_of_ties(sure[order])
     wrong = np.cumsum(~rows.correct[order], dtype=np.int64)
     return RiskCoverage(sure[order][last], last + 1, wrong[last], sure, ~rows.correct, design, confidence)

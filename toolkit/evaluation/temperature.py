@@ -11,8 +11,8 @@ from scipy.optimize import minimize_scalar
 from toolkit.errors import InputError
 from toolkit.evaluation.calibration import CalibrationError, calibration_error
 from toolkit.evaluation.checks import Labels, Probabilities
-from toolkit.evaluation.design import Design
-from toolkit.evaluation.evaluation import evaluate
+from toolkit.evaluation.design import Design, check_design
+from toolkit.evaluation.evaluation import mean_interval
 from toolkit.evaluation.intervals import Interval
 from toolkit.evaluation.precision import blocks, double_precision, to_numpy
 from toolkit.evaluation.rows import read_probabilities, read_rows
@@ -25,12 +25,17 @@ class TemperatureScaling:
     """A temperature, and what it does to rows it was not fitted on."""
 
     temperature: float  # above 1: the contestant was too sure of itself
+    rows: int  # that it was fitted on
     ece_before: CalibrationError
     ece_after: CalibrationError
     log_loss_before: Interval
     log_loss_after: Interval
     brier_before: Interval
     brier_after: Interval
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {name: value.to_dict() if hasattr(value, "to_dict") else value for name, value in vars(self).items()}
 
 
 @double_precision
@@ -74,14 +79,20 @@ def temperature_scaling(
 ) -> TemperatureScaling:
     """Fit the temperature on validation rows and report test rows (N,), (N, K) before and after it.
 
-    design: how the test rows were drawn.
+    design: how the test rows were drawn. Validation rows that have chosen a best epoch before are a little kind to it,
+    which is a temperature a little too low; rows that were learned from would make it useless.
     """
     told: dict[str, Any] = {"confidence": confidence, "design": design}
     temperature = fit_temperature(validation_labels, validation_probabilities)
-    scaled = apply_temperature(probabilities, temperature)
-    before, after = (evaluate(labels, values, **told) for values in (probabilities, scaled))
+    scaled = apply_temperature(probabilities, temperature).astype(np.asarray(probabilities).dtype)  # clipped alike
+    whole = check_design(design, len(np.asarray(labels)))
+    before, after = (
+        {name: mean_interval(getattr(rows, name), name, whole, confidence) for name in ("log_loss", "brier")}
+        for rows in (read_rows(labels, values) for values in (probabilities, scaled))
+    )
     return TemperatureScaling(
         temperature=temperature,
+        rows=len(np.asarray(validation_labels)),
         ece_before=calibration_error(labels, probabilities, **told),
         ece_after=calibration_error(labels, scaled, **told),
         log_loss_before=before["log_loss"],

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from toolkit.report.figures.selective import selective_of
-from toolkit.report.reading import Entrant, Run, as_interval
-from toolkit.report.text import MISSING, count, fixed, listed, percent
+from toolkit.report.reading import Entrant, Interval, Run, as_interval
+from toolkit.report.text import MISSING, count, fixed, listed, percent, points_needed
 
 WORSE = "worse than the rest"
 Row = tuple[Entrant, Sequence[tuple[str, str]]]  # cells: what is shown, and a small addition
@@ -38,6 +38,31 @@ def calibration_rows(run: Run) -> list[Row]:
         ]
         found.append((entrant, cells))
     return found
+
+
+def temperature_rows(run: Run) -> list[Row]:
+    """One temperature fitted on rows held back, and ECE and log loss of the test rows before and after it, or why there
+    is none; empty where no contestant has one, and none ends its own fit in one.
+    """
+    found: list[Row] = []
+    for entrant in run.entrants:
+        told = dict(dict(entrant.values.get("calibration") or {}).get("temperature") or {})
+        if told:
+            cells = [(fixed(told.get("temperature"), 2), f"on {count(told.get('rows'))} images")]
+        else:
+            cells = [(MISSING, "its own fit calibrates it" if entrant.calibrated else "no images held back")]
+        for metric in ("ece", "log_loss"):
+            before = as_interval(told.get(f"{metric}_before")) or entrant.metric(metric)
+            cells += [_with_ends(one) for one in (before, as_interval(told.get(f"{metric}_after")))]
+        found.append((entrant, cells))
+    tells = any(cells[0][0] != MISSING or entrant.calibrated for entrant, cells in found)
+    return found if tells else []
+
+
+def _with_ends(interval: Interval | None) -> tuple[str, str]:
+    if interval is None:
+        return MISSING, ""
+    return fixed(interval.value), "" if interval.low is None else f"{fixed(interval.low)}..{fixed(interval.high)}"
 
 
 def _noise(ece: Mapping[str, Any]) -> str:
@@ -90,10 +115,7 @@ def _groups(run: Run, column: str) -> Groups:
 
 def _accuracy(line: Mapping[str, Any] | None) -> tuple[str, str, bool]:
     interval = as_interval(line.get("accuracy")) if line else None
-    if line is None or interval is None:
-        return MISSING, "", False
-    ends = f"{fixed(interval.low)}..{fixed(interval.high)}" if interval.low is not None else ""
-    return fixed(interval.value), ends, line.get("verdict") == WORSE
+    return *_with_ends(interval), bool(line and line.get("verdict") == WORSE)
 
 
 def _worst(run: Run, told: Sequence[Mapping[str, Mapping[str, Any]]]) -> str:
@@ -113,5 +135,5 @@ def _worst(run: Run, told: Sequence[Mapping[str, Mapping[str, Any]]]) -> str:
     value = as_interval(worst.get("accuracy"))
     points = percent(value.value if value else None)
     rows, smallest = count(worst.get("rows")), worst.get("smallest_difference")
-    shows = f" (a difference from the rest would show from {100 * smallest:.1f} points on)" if smallest else ""
+    shows = f" (a difference from the rest would show from {points_needed(smallest)} points on)" if smallest else ""
     return f"Lowest: {worst['name']}, {points} of {rows} rows for {run.entrants[0].name}; it may be chance{shows}."

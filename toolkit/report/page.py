@@ -15,7 +15,7 @@ from toolkit.report.figures.learning import history_of, learning_curve
 from toolkit.report.figures.selective import risk_by_coverage
 from toolkit.report.gallery import by_interest, chapters
 from toolkit.report.heat import Explanation, drawn, read_explanations
-from toolkit.report.judged import calibration_rows, group_tables, selective_rows
+from toolkit.report.judged import calibration_rows, group_tables, selective_rows, temperature_rows
 from toolkit.report.reading import Entrant, Run
 from toolkit.report.tables import METRICS
 from toolkit.report.text import MISSING, fixed, percent
@@ -65,6 +65,7 @@ def run_page(run: Run, number: int, pictures: Mapping[int, bytes]) -> dict[str, 
         "confusions": _confusions(run),
         "reliability": [(entrant, figure) for entrant in run.entrants if (figure := reliability(entrant, 290.0))],
         "calibration": calibration_rows(run),
+        "temperature": temperature_rows(run),
         "risk": both(lambda width: risk_by_coverage(run, width)),
         "selective": selective_rows(run),
         "by_group": group_tables(run),

@@ -53,6 +53,11 @@ class Entrant:
         return bool(told.get("network", dict(self.values.get("settings") or {}).get("type") == "KerasClassifier"))
 
     @property
+    def calibrated(self) -> bool:
+        """Whether its own fit ends in a calibration, of runs that say so."""
+        return bool(dict(self.values.get("made_of") or {}).get("calibrated"))
+
+    @property
     def members(self) -> tuple[str, ...]:
         """The names of those that an ensemble is made of, none for others."""
         return tuple(str(name) for name in dict(self.values.get("made_of") or {}).get("members") or ())

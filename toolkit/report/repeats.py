@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from toolkit.evaluation.rounding import rounded_up
 from toolkit.report.reading import Run
 from toolkit.report.text import MISSING, fixed, percent
 from toolkit.report.tuning import Cells
@@ -60,7 +61,7 @@ def _pairs(pairs: list[dict[str, Any]], metric: str) -> Cells:
             f"{fixed(pair.get('difference'), 4)} [{fixed(pair.get('low'), 4)}, {fixed(pair.get('high'), 4)}]",
             percent(pair.get("improvement"), 0),
             percent(pair.get("equivalent"), 0),
-            fixed(pair.get("smallest_difference"), 4),
+            fixed(rounded_up(smallest, 4) if (smallest := pair.get("smallest_difference")) is not None else None, 4),
             str(pair.get("verdict", MISSING)),
         ]
         for pair in pairs

@@ -9,7 +9,7 @@ from toolkit.report.figures.cost import PRICES
 from toolkit.report.figures.intervals import points_between
 from toolkit.report.reading import Interval, Run
 from toolkit.report.repeats import repeats_cells
-from toolkit.report.text import MISSING, fixed, p_value
+from toolkit.report.text import MISSING, fixed, p_value, points_needed
 from toolkit.report.tuning import tuning_cells
 from toolkit.report.verdict import verdict
 
@@ -68,9 +68,7 @@ def pairs_table(run: Run) -> Table:
                 _with_ends(points_between([pair], first, second), 1),
                 p_value(pair.get("p")),
                 p_value(pair.get("holm_p")),
-                fixed(100 * smallest, 1)
-                if isinstance(smallest := pair.get("smallest_difference"), int | float)
-                else MISSING,
+                points_needed(pair.get("smallest_difference")),
                 str(pair.get("verdict", MISSING)),
             ]
         )

@@ -3,6 +3,8 @@
 import math
 from collections.abc import Sequence
 
+from toolkit.evaluation.rounding import rounded_up
+
 MISSING = "–"
 
 
@@ -44,13 +46,23 @@ def _three_digits(value: float) -> str:
 
 
 def fixed(value: float | None, decimals: int = 3) -> str:
-    """A number with so many decimals, a true minus sign; a dash where there is none."""
-    return MISSING if value is None or math.isnan(value) else f"{value:.{decimals}f}".replace("-", "−")
+    """A number with so many decimals, a true minus sign, of which nothing has none; a dash where there is no number."""
+    return MISSING if value is None or math.isnan(value) else f"{value:z.{decimals}f}".replace("-", "−")
 
 
 def percent(value: float | None, decimals: int = 1) -> str:
     """0.931 -> 93.1 %."""
-    return MISSING if value is None or math.isnan(value) else f"{100 * value:.{decimals}f} %"
+    return MISSING if value is None or math.isnan(value) else f"{points(value, decimals)} %"
+
+
+def points(value: float, decimals: int = 1) -> str:
+    """0.931 -> 93.1, rounded as a fraction is where it is shown as one: half a digit goes the same way."""
+    return f"{100 * round(value, decimals + 2):.{decimals}f}"
+
+
+def points_needed(difference: object) -> str:
+    """A smallest difference that would show, in points and no smaller than it is; a dash where none would."""
+    return points(rounded_up(difference)) if isinstance(difference, int | float) else MISSING
 
 
 def times(factor: float) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 from toolkit.report.figures.cost import PRICES, PRICES_BY_KEY
 from toolkit.report.figures.intervals import pair_difference, points_between
 from toolkit.report.reading import Entrant, Run
-from toolkit.report.text import fixed, listed, p_value, percent, times
+from toolkit.report.text import fixed, listed, p_value, percent, points, points_needed, times
 
 CANNOT_TELL = "cannot tell"
 WORTH_SAYING = 0.8  # of the time of the first; who needs more than that saves too little for a sentence
@@ -16,7 +16,7 @@ def verdict(run: Run) -> tuple[str, ...]:
     """Two sentences as plain text, a third where an ensemble fought; one for a run of a single contestant."""
     first = run.entrants[0]
     accuracy = first.metric("accuracy")
-    ends = f" ({100 * accuracy.low:.1f} to {percent(accuracy.high)})" if accuracy and accuracy.low is not None else ""
+    ends = f" ({points(accuracy.low)} to {percent(accuracy.high)})" if accuracy and accuracy.low is not None else ""
     value = f"{percent(accuracy.value if accuracy else None)}{ends} of {run.test_rows:,} test images right"
     if len(run.entrants) == 1:
         return (f"{first.name} gets {value}.",)
@@ -50,10 +50,10 @@ def _how_sure(run: Run) -> str:
 def _could_show(run: Run, first: Entrant, others: Sequence[Entrant]) -> str:
     """The smallest difference that this test set could have shown, in brackets."""
     pairs = [pair_of(run, first.name, other.name) or {} for other in others]
-    shown = [100 * found for pair in pairs if isinstance(found := pair.get("smallest_difference"), float)]
+    shown = [found for pair in pairs if isinstance(found := pair.get("smallest_difference"), float)]
     if not shown:
         return " (no difference could show)" if any("smallest_difference" in pair for pair in pairs) else ""
-    least, most = f"{min(shown):.1f}", f"{max(shown):.1f}"
+    least, most = points_needed(min(shown)), points_needed(max(shown))
     return f" (a difference would show from {least if least == most else f'{least} to {most}'} points on)"
 
 
@@ -133,11 +133,11 @@ def _points(run: Run, one: str, other: str) -> str:
     found = pair_difference(pair) if pair else None
     if found is None:
         return "some points"
-    value = f"{100 * abs(found.value):.1f} points"
+    value = f"{points(abs(found.value))} points"
     if found.low is None or found.high is None:
         return value
     low, high = sorted((abs(found.low), abs(found.high)))
-    return f"{value} ({100 * low:.1f} to {100 * high:.1f})"
+    return f"{value} ({points(low)} to {points(high)})"
 
 
 def _signed(run: Run, one: str, other: str) -> str:

@@ -25,7 +25,7 @@ from toolkit.training.diagnosis import Diagnosis, diagnose
 from toolkit.training.engine import check_engine, running
 from toolkit.training.features import Forward
 from toolkit.training.frozen import fine, train_head, unfreeze
-from toolkit.training.holdout import stratified_holdout
+from toolkit.training.holdout import HeldOut, stratified_holdout
 from toolkit.training.inference import log_softmax, logits
 from toolkit.training.network import built
 from toolkit.training.phase import memory, train
@@ -44,6 +44,7 @@ class Start:
     recipe: Recipe  # as it will be carried out
     held: Subset  # images that choose the best epoch, perhaps none
     held_labels: NDArray[np.int64]
+    rows: NDArray[np.int64]  # of the images: those to learn from, then those held back
     groups: NDArray[Any] | None = None  # of the rows to learn from, then of those held back
 
 
@@ -58,7 +59,8 @@ class KerasClassifier(BaseEstimator):
     an epoch for `loss`, `accuracy`, `learning_rate` and, where rows were held back, `holdout_loss` and
     `holdout_accuracy`, and of pretrained networks `phase`: 1 a head's epochs, 1.5 its optimum, 2 a fine-tuning;
     `best_epoch_`, counted from 0, whose weights are kept; `earlier_seconds_`, of the training up to the checkpoint that
-    was gone on from; `weights_`, NumPy arrays, so that a pickle holds no optimiser and is read under any Keras backend.
+    was gone on from; `weights_`, NumPy arrays, so that a pickle holds no optimiser and is read under any Keras backend;
+    and, in neither pickle nor saved model, `held_out_`, what it answers for rows that it has not learned from, if any.
     """
 
     model: str | Callable[..., Any]
@@ -97,10 +99,12 @@ class KerasClassifier(BaseEstimator):
             with same_bits(self.recipe.deterministic):
                 checkpoint = self._checkpoint(start.recipe, images, labels)
                 weights, watch = self._train(start, checkpoint)
+                places, answers = watch.answered(len(start.batches.labels), start.network, start.held)
         gc.collect()  # a Keras model is full of circles: without this, several trainings' worth of memory piles up
         self.classes_, self.image_shape_, self.weights_ = start.classes, start.batches.image_shape, weights
         self.recipe_, self.history_, self.best_epoch_ = start.recipe, watch.history, watch.best_epoch
         self.earlier_seconds_ = checkpoint.earlier_seconds
+        self.held_out_ = HeldOut(start.rows[places], _probabilities(answers)) if len(places) else None
         self._network = self._engine = None
         return self
 
@@ -145,8 +149,9 @@ class KerasClassifier(BaseEstimator):
             class_weight=balanced_weights(encoded[rows]) if recipe.class_weight else None,
             sampling="balanced" if recipe.sampling == "balanced" else "once",
         )
-        order = None if groups is None else np.concatenate([groups[rows], groups[held]])
-        return Start(classes, network, batches, recipe, Subset(images, held), encoded[held], order)
+        order = np.concatenate([rows, held])
+        order_groups = None if groups is None else groups[order]
+        return Start(classes, network, batches, recipe, Subset(images, held), encoded[held], order, order_groups)
 
     def _say(self, start: Start) -> None:
         """The recipe as it is carried out, a line a phase."""
@@ -212,7 +217,7 @@ class KerasClassifier(BaseEstimator):
         if self.engine != "keras":
             self._engine = self._engine or running(network, self.engine)
             network = self._engine
-        return np.exp(log_softmax(logits(network, images))).astype(np.float32)
+        return _probabilities(logits(network, images))
 
     def predict(self, images: NDArray[np.uint8]) -> NDArray[np.int64]:
         """uint8 (N, H, W, C) -> the most probable label (N,)."""
@@ -239,8 +244,7 @@ class KerasClassifier(BaseEstimator):
     def learned(self) -> dict[str, Any]:
         """What `fit` learned beside the network's weights: every attribute that ends in `_`; empty before `fit`."""
         kept = {name: value for name, value in vars(self).items() if name.endswith("_") and not name.startswith("_")}
-        kept.pop("weights_", None)
-        return kept
+        return {name: value for name, value in kept.items() if name not in ("weights_", "held_out_")}
 
     def restore(self, network: Any, learned: Mapping[str, Any]) -> Self:
         """Become fitted: `network` and `learned` as another classifier of these settings gave them."""
@@ -254,7 +258,13 @@ class KerasClassifier(BaseEstimator):
         return built(self.model, image_shape, classes, options, seed=self.seed, fill=fill, precision=precision)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "_network": None, "_engine": None, "each_epoch": None}
+        state = {**super().__getstate__(), "_network": None, "_engine": None, "each_epoch": None}
+        return {name: value for name, value in state.items() if name != "held_out_"}
+
+
+def _probabilities(answers: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Logits (N, K) -> probabilities (N, K)."""
+    return np.exp(log_softmax(answers)).astype(np.float32)
 
 
 def _steps_at_once(batches: Batches) -> int:

@@ -23,9 +23,10 @@ from toolkit.training.linear import Rows, chosen, solved
 from toolkit.training.optimizer import Rates
 from toolkit.training.phase import memory, train
 from toolkit.training.recipe import FINE, Recipe
-from toolkit.training.watch import Watch
+from toolkit.training.watch import Unseen, Watch
 
 HEAD_STEPS = 20  # at once: a step of a head costs less than its call
+NOTHING: Unseen = (np.zeros(0, np.int64), np.zeros((0, 0), np.float32))  # where all rows were learned from
 
 
 def train_head(
@@ -79,6 +80,7 @@ def train_head(
     elif not recipe.unfreeze:  # the rows held back still choose in a second phase
         head.set_weights(begun)
         _train_again(head, recipe, shuffled, held_features, held_labels)
+        watch.unseen = NOTHING
     return watch
 
 
@@ -110,18 +112,22 @@ def _solve(
     learned = Rows.of(features, targets, recipe.label_smoothing, balanced)
     if groups is not None:
         groups = groups[: learned.images]
-    strength, loss, accuracy = chosen(learned, before.batches.seed, groups)
+    choice = chosen(learned, before.batches.seed, groups)
+    strength, loss, accuracy = choice[:3]
     found = solved(learned, strength)
     if recipe.unfreeze:
         held = Rows.of(held_features[None], np.eye(before.batches.classes, dtype=np.float32)[held_labels][None])
         loss, accuracy = found.loss(held), found.accuracy(held)
         if loss >= watch.history["holdout_loss"][watch.best_epoch]:
             return
+    else:
+        plain = np.arange(len(before.batches.labels) if len(features) > 1 else 0, learned.images)  # not augmented
+        watch.unseen = choice.unseen(features[0, plain], plain) if choice.heads else NOTHING
     seen = {"loss": found.loss(learned), "accuracy": found.accuracy(learned), "phase": OPTIMUM}
     seen |= {"holdout_loss": loss, "holdout_accuracy": accuracy, "learning_rate": 0.0}
     for name, value in seen.items():
         watch.history[name].append(value)
-    watch.best_epoch = len(watch.history["loss"]) - 1
+    watch.best_epoch, watch.best_answers = len(watch.history["loss"]) - 1, None
     head.get_layer("logits").set_weights([found.kernel, found.bias])
 
 

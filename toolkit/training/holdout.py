@@ -1,11 +1,19 @@
-"""Which of the training rows are held back to choose the best epoch. It sees labels and groups only."""
+"""Which of the training rows are held back to choose the best epoch. It sees labels and groups, and no image."""
 
 import warnings
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold
+
+
+class HeldOut(NamedTuple):
+    """What a fit answers for rows that it has not learned from; they may have chosen its best epoch."""
+
+    rows: NDArray[np.int64]  # (M,), their numbers among those that `fit` was given
+    probabilities: NDArray[np.float32]  # (M, K), columns in the order of `classes_`
+
 
 Rows = tuple[NDArray[np.int64], NDArray[np.int64]]
 ENOUGH = 5  # rows of a class, one of which is held back however small the share

@@ -113,6 +113,17 @@ class Choice(NamedTuple):
     strength: float
     loss: float = math.nan
     accuracy: float = math.nan
+    heads: tuple[Head, ...] = ()  # of the strength, one for each fold that was judged
+    fold: NDArray[np.int64] = np.zeros(0, np.int64)  # (images,), whose head has not seen the image
+
+    def unseen(self, features: Floats, images: NDArray[np.int64]) -> tuple[NDArray[np.int64], Floats]:
+        """Features (M, D) of some `images` (M,) -> those of them that a head has not seen, and its logits (R, K)."""
+        fold = self.fold[images]
+        answered = np.flatnonzero(fold < len(self.heads))
+        found = np.empty((len(answered), len(self.heads[0].bias)), np.float32)
+        for number, head in enumerate(self.heads):
+            found[fold[answered] == number] = features[fold == number] @ head.kernel + head.bias
+        return images[answered], found
 
 
 def chosen(rows: Rows, seed: int = 0, groups: NDArray[Any] | None = None) -> Choice:
@@ -139,7 +150,7 @@ def chosen(rows: Rows, seed: int = 0, groups: NDArray[Any] | None = None) -> Cho
         loss, accuracy = np.mean(judged, axis=0).tolist()
         if loss >= best.loss:
             break
-        best = Choice(strength, loss, accuracy)
+        best = Choice(strength, loss, accuracy, tuple(head for head in heads if head), group)
     return best
 
 

@@ -18,6 +18,8 @@ from toolkit.training.recipe import Recipe
 
 LINES = 10  # of a training in a log
 
+Unseen = tuple[NDArray[np.int64], NDArray[np.float32]]  # places (R,) among rows learned from, then held back; logits
+
 
 class Watch(keras.callbacks.Callback):
     """Measures the hold-out after each epoch, keeps the best epoch's weights, stops `patience` epochs after it.
@@ -52,6 +54,8 @@ class Watch(keras.callbacks.Callback):
         self.epoch = 0  # the one that is running, in this phase
         self.best_epoch: int = before.best_epoch if before else -1
         self.best_weights: list[NDArray[np.float32]] | None = None
+        self.best_answers: NDArray[np.float32] | None = None  # (M, K), the best epoch's logits, if seen by this watch
+        self.unseen: Unseen | None = None  # what stands for those where the rows held back were learned from after all
         self._earlier = len(self.history.get("loss", []))
         self.checkpoint = checkpoint or Checkpoint()
         self.saved = self.checkpoint.of(phase)
@@ -106,7 +110,7 @@ class Watch(keras.callbacks.Callback):
             self.best_epoch = place
         elif self.best_epoch < 0 or seen["holdout_loss"] < self.history["holdout_loss"][self.best_epoch]:
             with averaged(self.model):
-                self.best_epoch, self.best_weights = place, self.model.get_weights()
+                self.best_epoch, self.best_weights, self.best_answers = place, self.model.get_weights(), answers
         elif place - max(self.best_epoch, self._earlier - 1) >= self.recipe.patience:
             self.model.stop_training = True
         if self.checkpoint.keep(lambda: self._state(epoch + 1), self.history):
@@ -146,6 +150,16 @@ class Watch(keras.callbacks.Callback):
         """Give a network the weights of the best epoch, where there is one."""
         if self.best_weights is not None:
             network.set_weights(self.best_weights)
+
+    def answered(self, learned: int, network: Any, images: Images) -> Unseen:
+        """What the training answers for rows that it has not learned from: those held back, after `learned` others.
+
+        `network`, as it was kept, is asked for their `images` only where the best epoch was not seen by this watch.
+        """
+        if self.unseen is not None:
+            return self.unseen
+        answers = logits(network, images) if self.best_answers is None else self.best_answers
+        return learned + np.arange(len(self.labels)), answers
 
     def _not_finite(self, received: str, at_once: bool = False) -> InputError:
         """What is likely to blame; `at_once`: no step was ever finite."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from toolkit.report.reading import Interval, Run, as_interval
-from toolkit.report.svg import Drawing, Scale, legend, text_width
+from toolkit.report.svg import Drawing, Scale, decimals_of, legend, text_width
 from toolkit.report.text import count, fixed, shortened
 
 
@@ -65,10 +65,11 @@ def class_scores(run: Run, width: float) -> Markup | None:
     known = [value for row in rows for value in row.known] or [0.0, 1.0]
     low, high = math.floor(10 * min(known)) / 10, math.ceil(10 * max(known)) / 10
     across = Scale(min(low, 0.9), max(high, low + 0.1, 0.1), left, right)
-    for tick in across.ticks(5 if width < 480 else 9):
+    ticks = across.ticks(5 if width < 480 else 9)
+    for tick in ticks:
         drawing.line(across(tick), top, across(tick), floor, "grid")
         for y in (top - 6, floor + 16):
-            drawing.text(across(tick), y, fixed(tick, 1), "muted small", "middle")
+            drawing.text(across(tick), y, fixed(tick, decimals_of(ticks)), "muted small", "middle")
     drawing.text(width - 4, top - 6, "rows", "muted small", "end")
     for index, (row, name) in enumerate(zip(rows, names, strict=True)):
         y = top + step * (index + 0.5)
