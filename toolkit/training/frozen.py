@@ -71,7 +71,7 @@ def train_head(
             recipe, held_features, held_labels, advance, phase=1, checkpoint=checkpoint, asked=told, verbose=verbose
         )
         shuffled = FeatureBatches(batches, features, targets, lambda: watch.epoch)
-        train(head, shuffled, recipe, watch, steps=batches.steps, at_once=min(HEAD_STEPS, batches.steps))
+        train(head, shuffled.dataset(), recipe, watch, steps=batches.steps, at_once=min(HEAD_STEPS, batches.steps))
     if not (recipe.refit and len(held_labels)):
         return watch
     if is_solved(head, recipe, len(held_labels)):
@@ -165,7 +165,7 @@ def _train_again(
     )
     watch = Watch(recipe, held_features[:0], held_labels[:0], lambda done=1, note="": None)
     source = FeatureBatches(whole, features, targets, lambda: watch.epoch)
-    train(head, source, recipe, watch, steps=whole.steps, at_once=min(HEAD_STEPS, whole.steps))
+    train(head, source.dataset(), recipe, watch, steps=whole.steps, at_once=min(HEAD_STEPS, whole.steps))
 
 
 def unfreeze(network: Any, what: float | str, decay: float) -> Rates:

@@ -131,6 +131,6 @@ def _trained(classifier: KerasClassifier, start: Start) -> tuple[Any, Callable[[
 
     def batch(step: int) -> tuple[NDArray[np.float32], ...]:
         epoch, place = divmod(step, batches.steps)
-        return FeatureBatches(batches, features, targets, lambda: epoch)[place]
+        return FeatureBatches(batches, features, targets, lambda: epoch).batch(place)
 
     return head_of(network), batch
