@@ -81,6 +81,7 @@ def later(condition, seconds):
 
 
 @pytest.mark.thorough
+@pytest.mark.timeout(1800)  # twelve processes that begin anew
 def test_a_command_killed_ten_times_at_random_moments_ends_with_the_undisturbed_history(tmp_path):
     out = tmp_path / "run"
     arguments = ["train", "cnn", "digits", "--epochs", "24", "--set", "patience=99", "--set", "deterministic=true"]
