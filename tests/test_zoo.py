@@ -210,6 +210,7 @@ def test_a_transformer_s_activation_is_an_option():
         ("resnet20", {"blocks": True}, "blocks as a whole number"),
         ("resnet20", {"widht": 8}, "that 'resnet20' takes .*widht=8, which it does not; did you mean 'width'"),
         ("resnet20", {"form": 8}, "form=8, which it does not"),
+        ("cnn", {"depth": 0.1}, "leave it away, or stochastic_depth where a recipe told it"),
         ("vit_tiny", {"dropout": 1}, "dropout as a number from 0 to 0.99"),
         ("capsnet", {"capsules": 0}, "capsules as a whole number"),
         ("mobilenet_v2", {"hidden": -1}, "hidden as a whole number from 0"),
