@@ -101,7 +101,7 @@ def test_both_phases_of_a_pretrained_network_go_on(backbone, tmp_path, monkeypat
     settings = {"model": "mobilenet_025", "options": backbone}
     whole = classifier(None, recipe, **settings).fit(*brightness(40))
     path = tmp_path / "checkpoint.npz"
-    for epochs in (1, 4):  # in the head's phase, in the fine-tuning
+    for epochs in (2, 4):  # between the phases, in the fine-tuning
         with pytest.raises(KeyboardInterrupt):
             classifier(path, recipe, each_epoch=interrupt_after(epochs), **settings).fit(*brightness(40))
     monkeypatch.setattr("toolkit.training.features.Features.training", None)  # not needed any more

@@ -211,18 +211,12 @@ def test_every_network_is_a_contestant():
 
 
 def test_every_network_and_every_family_of_backbones_has_its_row():
-    import keras
-
     from toolkit.models import SMALLEST
     from toolkit.models.backbones import BACKBONES
 
-    def family(name):
-        build = BACKBONES[name].build
-        return build if build in ("vit", "swin") else getattr(keras.applications, build).__module__
-
     rows = {*ONE_EACH, *DEEPER}
     assert set(SMALLEST) - rows <= set(THOROUGH)
-    assert {family(name) for name in rows if name in BACKBONES} >= {family(name) for name in BACKBONES}
+    assert {zoo.family(name) for name in rows if name in BACKBONES} >= {zoo.family(name) for name in BACKBONES}
 
 
 def test_a_backbone_has_imagenet_s_weights_unless_told_otherwise(tmp_path):

@@ -1,6 +1,8 @@
 """A frozen backbone's new head, and fine-tuning: features once, what is frozen does not move, both phases watched."""
 
+import gc
 import pickle
+import weakref
 
 import keras
 import numpy as np
@@ -133,7 +135,7 @@ def test_an_epoch_takes_the_rows_in_order_one_pass_after_the_other():
     epoch = 0
     source = FeatureBatches(batches, features, np.eye(2, dtype=np.float32)[labels][None].repeat(2, 0), lambda: epoch)
     for epoch in range(3):
-        parts = [source[step] for step in range(len(source))]
+        parts = [source.batch(step) for step in range(batches.steps)]
         values, targets, weights = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
         rows = batches.order(epoch)
         assert_array_equal(values[:, 0], rows + 5 * (epoch % 2))
@@ -235,7 +237,7 @@ def test_another_head_is_trained_again_on_all_rows_to_the_end_of_its_schedule(op
     whole = frozen.train
 
     def noted(network, source, recipe, watch, **settings):
-        lengths.append((recipe.epochs, len(source.batches.labels)))
+        lengths.append((recipe.epochs, settings["steps"]))
         return whole(network, source, recipe, watch, **settings)
 
     monkeypatch.setattr(frozen, "train", noted)
@@ -243,7 +245,7 @@ def test_another_head_is_trained_again_on_all_rows_to_the_end_of_its_schedule(op
     again = Recipe(**{**vars(QUICK), "refit": True, "patience": 1, "loss": told.get("loss", "cross_entropy")})
     hidden = {name: value for name, value in told.items() if name == "hidden"}
     model = classifier({**options, **hidden}, again).fit(*stripes())
-    assert lengths == [(12, 32), (12, 40)]
+    assert lengths == [(12, 2), (12, 3)]  # batches of 16, of 32 images and of all 40
     assert model.held_out_ is None  # it has learned from all rows
     assert len(model.history_["loss"]) <= 12
 
@@ -289,6 +291,20 @@ def test_layers_are_unfrozen_by_name(options, what, starts):
     assert moving
     assert all(name.startswith(starts) for name in moving)
     assert len(moving) == (27 if what == "all" else 2)  # 1 + 2 * 13 convolutions
+
+
+def test_a_fit_leaves_no_head_and_so_no_backbone_in_memory(options, monkeypatch):
+    made, whole = [], frozen.head_of
+
+    def noted(network):
+        head = whole(network)
+        made.append(weakref.ref(head))
+        return head
+
+    monkeypatch.setattr(frozen, "head_of", noted)
+    classifier(options, Recipe(epochs=1, holdout=0.2)).fit(*stripes())
+    gc.collect()
+    assert [head() for head in made] == [None]
 
 
 def test_a_layer_that_is_not_there_is_refused_before_any_work(options, monkeypatch):

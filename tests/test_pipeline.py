@@ -1,5 +1,8 @@
 """Batches: every row once an epoch, the same from the same seed, and nothing read or written that was not asked for."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -107,3 +110,12 @@ def test_labels_that_do_not_fit_are_refused():
         Batches(numbered(5), np.zeros(4, int), 2)
     with pytest.raises(InputError, match="batch size of 1 or more"):
         Batches(numbered(5), np.zeros(5, int), 0)
+
+
+def test_a_data_set_that_is_let_go_lets_go_of_its_images():
+    batches = Batches(numbered(10), np.arange(10) % 2, 4)
+    held = weakref.ref(batches)
+    assert len(list(batches.dataset().take(2))) == 2
+    del batches
+    gc.collect()
+    assert held() is None  # TensorFlow keeps the functions that it calls back for ever

@@ -43,15 +43,30 @@ def test_the_same_question_gets_the_same_answer_and_changes_nothing():
     assert model.recipe == PLAIN
 
 
-def test_of_a_pretrained_network_it_is_the_head_s(tmp_path):
-    path = tmp_path / "small.weights.h5"
+@pytest.fixture(scope="module")
+def options(tmp_path_factory):
+    """Of a small network that begins with weights, random here."""
+    path = tmp_path_factory.mktemp("weights") / "small.weights.h5"
     network = keras.applications.MobileNet(alpha=0.25, input_shape=(32, 32, 3), weights=None, include_top=False)
     network.save_weights(path)
-    options = {"weights": str(path), "size": 32}
-    model = KerasClassifier("mobilenet_025", PLAIN, verbose=False, options=options)
+    return {"weights": str(path), "size": 32}
+
+
+def test_of_a_pretrained_network_it_is_the_head_s_and_its_features_are_kept_for_the_fit(options, tmp_path):
+    recipe = dataclasses.replace(PLAIN, refit=False)
+    model = KerasClassifier("mobilenet_025", recipe, verbose=False, options=options, feature_cache=tmp_path)
     found = find_learning_rate(model, *brightness(40), steps=40)
     assert found.losses[0] == pytest.approx(np.log(3), rel=0.3)
     assert 1e-6 < found.suggestion < 1
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize("unfreeze", [0.0, 0.3])
+def test_a_head_that_is_solved_needs_no_rate(options, monkeypatch, unfreeze):
+    monkeypatch.setattr("toolkit.training.rates.Features", None)  # none is searched
+    recipe = dataclasses.replace(PLAIN, unfreeze=unfreeze)
+    model = KerasClassifier("mobilenet_025", recipe, verbose=False, options=options)
+    assert find_learning_rate(model, *brightness(40)) is None
 
 
 @pytest.mark.parametrize("settings", [{"lowest": 0.0}, {"lowest": 1.0, "highest": 0.1}, {"steps": 3}])

@@ -1,13 +1,9 @@
-"""The command `train`: what it leaves behind, and that one killed at any moment goes on as if it had not been."""
+"""The command `train`: what it leaves behind, what it refuses. That it survives being killed: `test_train_kills.py`."""
 
 import csv
 import json
 import os
-import random
-import signal
-import subprocess
 import sys
-import time
 from functools import partial
 
 import numpy as np
@@ -15,7 +11,6 @@ import pytest
 from numpy.testing import assert_allclose
 
 from tests.test_checkpoint import RECIPE, brightness, classifier
-from tests.test_cli import COMMAND, ENVIRONMENT, touchstone
 from toolkit import fitting
 from toolkit.data import Dataset, Manifest, Split
 from toolkit.errors import InputError
@@ -119,14 +114,25 @@ def test_a_frozen_backbone_s_features_wait_for_the_next_attempt(tmp_path, monkey
     with monkeypatch.context() as patched:
         patched.setattr("toolkit.fitting._tell", interrupt)
         with pytest.raises(KeyboardInterrupt):
-            fitting.train("net", model(), dataset(), out=tmp_path / "run")
+            fitting.train("net", model(), dataset(), out=tmp_path / "run", find_rate=True)
     assert list((tmp_path / "run" / "features").iterdir())
     monkeypatch.setattr("toolkit.training.features.Features._passes", None)  # none are made again
     done = model()
-    result = fitting.train("net", done, dataset(), out=tmp_path / "run")
+    result = fitting.train("net", done, dataset(), out=tmp_path / "run", find_rate=True)
+    assert "No learning rate was searched: the head is solved" in result.details["notes"][0]
+    assert result.details["recipe"]["learning_rate"] == done.recipe.learning_rate == RECIPE.learning_rate
     assert done.feature_cache is None
     assert not (result.folder / "features").exists()
     assert not (result.folder / "checkpoint.npz").exists()
+
+
+def test_one_killed_between_its_end_and_its_clearing_up_is_cleared_up(tmp_path, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr("toolkit.fitting._clear", lambda folder: None)
+        fitting.train("tiny", classifier(), dataset(), out=tmp_path / "run")
+    (tmp_path / "run" / "features").mkdir()
+    fitting.train("tiny", classifier(), dataset(), out=tmp_path / "run")
+    assert not {"checkpoint.npz", "features"} & {path.name for path in (tmp_path / "run").iterdir()}
 
 
 def test_notes_say_what_is_otherwise_than_told(tmp_path):
@@ -143,79 +149,6 @@ def test_the_learning_rate_found_is_kept(tmp_path, monkeypatch):
     assert result.details["recipe"]["learning_rate"] == kept["suggestion"] != RECIPE.learning_rate
     monkeypatch.setattr("toolkit.training.rates.find_learning_rate", None)
     fitting.train("tiny", classifier(), dataset(), out=tmp_path / "run", find_rate=True, test=True)  # searches no more
-
-
-def kill_when(path, *arguments):
-    """Run the command and kill it once the file is there."""
-    killed = subprocess.Popen([*COMMAND, *arguments], env=ENVIRONMENT, stderr=subprocess.PIPE)
-    deadline = time.monotonic() + 200
-    while not path.exists() and killed.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.02)
-    killed.send_signal(signal.SIGKILL)
-    killed.communicate()
-    assert path.exists()
-
-
-def test_a_killed_command_goes_on(tmp_path):
-    out, arguments = tmp_path / "run", ["train", "cnn", "digits", "--epochs", "4"]
-    kill_when(out / "checkpoint.npz", *arguments, "--out", out)
-    assert not (out / "training.json").exists()
-    done = touchstone(*arguments, "--out", out)
-    assert done.returncode == 0, done.stderr
-    assert "validation images" in done.stdout
-    assert_allclose(read_history(out)["loss"], undisturbed(4), rtol=1e-2)  # threads add float32 in another order
-    assert not list(out.glob("*.partial"))
-    assert {"loss.svg", "accuracy.svg", "model"} <= {path.name for path in out.iterdir()}
-
-
-def undisturbed(epochs):
-    """Losses of the same training in one go."""
-    from toolkit.data import load
-    from toolkit.training import KerasClassifier, Recipe
-
-    rows = load("digits").train
-    model = KerasClassifier("cnn", Recipe.preset("standard", epochs=epochs), verbose=False)
-    return model.fit(rows.images, rows.labels).history_["loss"]
-
-
-@pytest.mark.thorough
-def test_a_command_killed_ten_times_at_random_moments_ends_with_the_undisturbed_history(tmp_path):
-    out, arguments = tmp_path / "run", ["train", "cnn", "digits", "--epochs", "12", "--set", "deterministic=true"]
-    whole = touchstone(*arguments, "--out", tmp_path / "whole")
-    assert whole.returncode == 0, whole.stderr
-    generator, killed = random.Random(0), 0
-    while killed < 10:
-        process = subprocess.Popen([*COMMAND, *arguments, "--out", out], env=ENVIRONMENT, stdout=subprocess.DEVNULL)
-        try:
-            process.wait(generator.uniform(4, 14))
-            break  # it came to its end before
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-            killed += 1
-    done = touchstone(*arguments, "--out", out)
-    assert done.returncode == 0, done.stderr
-    assert read_history(out) == read_history(tmp_path / "whole")  # to the last bit
-
-
-@pytest.mark.thorough
-def test_a_duel_killed_inside_a_network_goes_on_in_it(tmp_path):
-    out, arguments = (
-        tmp_path / "run",
-        ["compare", "digits", "cnn", "--epochs", "6", "--explain", "0", "--no-audit", "--no-memory"],
-    )
-    kill_when(out / "cnn" / "checkpoint.npz", *arguments, "--out", out)
-    with np.load(out / "cnn" / "checkpoint.npz") as stored:
-        before = json.loads(str(stored["told"]))
-    assert not (out / "comparison.json").exists()
-    for folder in (out, tmp_path / "whole"):
-        done = touchstone(*arguments, "--out", folder)
-        assert done.returncode == 0, done.stderr
-    after, whole = (json.loads((run / "cnn" / "contestant.json").read_text()) for run in (out, tmp_path / "whole"))
-    assert after["history"]["loss"][: before["epochs"]] == before["history"]["loss"]  # gone on with, not begun anew
-    assert_allclose(after["history"]["loss"], whole["history"]["loss"], rtol=1e-2)  # threads add float32 otherwise
-    assert after["fit_seconds"] > before["seconds"]
-    assert not list(out.rglob("checkpoint.npz"))
 
 
 def refusals():

@@ -1,9 +1,12 @@
-"""What goes wrong in a training: no memory for a batch, one image in a class, a batch larger than the rows."""
+"""What goes wrong in a training: no memory for a batch or the next fit, one image in a class, too large a batch."""
+
+import gc
+import weakref
 
 import numpy as np
 import pytest
 
-from tests.test_checkpoint import brightness, classifier
+from tests.test_checkpoint import brightness, classifier, tiny
 from toolkit.errors import InputError
 from toolkit.pipeline import Subset
 from toolkit.training import Recipe
@@ -66,6 +69,19 @@ def test_memory_that_ends_in_the_features_blames_no_batch(monkeypatch):
 
     with pytest.raises(InputError, match="a smaller network or smaller images"), memory():
         no_room()
+
+
+def test_a_fit_leaves_no_network_in_memory():
+    made = []
+
+    def noted(image_shape, classes):
+        network = tiny(image_shape, classes)
+        made.append(weakref.ref(network))
+        return network
+
+    classifier(recipe=Recipe(epochs=1), model=noted).fit(*brightness())
+    gc.collect()
+    assert [network() for network in made] == [None]
 
 
 @pytest.mark.parametrize(("size", "smaller"), [(64, 32), (100, 64), (2, 1), (3, 2)])

@@ -12,10 +12,11 @@ import pytest
 import torch_checkpoint
 from numpy.testing import assert_allclose
 from PIL import Image
-from zoo import DEEPER, QUICK, SIZES
+from zoo import DEEPER, QUICK, SECONDS, SIZES, family
 
 from toolkit.errors import InputError
 from toolkit.models import MODELS, SMALLEST, check_image_shape, feature_extractor
+from toolkit.models.backbones import BACKBONES
 from toolkit.models.blocks import Style
 from toolkit.models.capsule import capsnet, margin_loss
 from toolkit.models.layers import squash
@@ -44,8 +45,14 @@ def outputs(model, images):
     return keras.ops.convert_to_numpy(model(images, training=False))
 
 
-@pytest.mark.parametrize("row", SIZES, ids=lambda row: f"{row.name}-{row.parameters}")
+SIZED = [pytest.param(row, marks=[pytest.mark.thorough] if row.name in SECONDS else []) for row in SIZES]
+
+
+@pytest.mark.parametrize("row", SIZED, ids=lambda row: f"{row.name}-{row.parameters}")
 def test_the_paper_s_size(row, monkeypatch):
+    if row.name.startswith("swin"):
+        pytest.importorskip("keras_hub", reason="needs the extra hub")
+
     def zeros(self, shape, dtype=None):  # 138 million normal numbers would take most of the test's time
         return keras.ops.zeros(shape, dtype)
 
@@ -53,6 +60,12 @@ def test_the_paper_s_size(row, monkeypatch):
     model = MODELS[row.name](row.image_shape, row.classes, **row.options)
     assert sum(math.prod(weight.shape) for weight in model.trainable_variables) == row.parameters
     assert model.output_shape == (None, row.classes)
+
+
+def test_every_network_from_scratch_and_every_family_of_backbones_has_its_size():
+    rows = {row.name for row in SIZES}
+    assert set(MODELS) - set(BACKBONES) <= rows
+    assert {family(name) for name in rows & set(BACKBONES)} == {family(name) for name in BACKBONES}
 
 
 @pytest.mark.jax
@@ -197,6 +210,7 @@ def test_a_transformer_s_activation_is_an_option():
         ("resnet20", {"blocks": True}, "blocks as a whole number"),
         ("resnet20", {"widht": 8}, "that 'resnet20' takes .*widht=8, which it does not; did you mean 'width'"),
         ("resnet20", {"form": 8}, "form=8, which it does not"),
+        ("cnn", {"depth": 0.1}, "leave it away, or stochastic_depth where a recipe told it"),
         ("vit_tiny", {"dropout": 1}, "dropout as a number from 0 to 0.99"),
         ("capsnet", {"capsules": 0}, "capsules as a whole number"),
         ("mobilenet_v2", {"hidden": -1}, "hidden as a whole number from 0"),

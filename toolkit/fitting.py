@@ -84,17 +84,22 @@ def train(
         if not first:
             return Fitted(name, folder, details, {})
         _judge(name, classifier, dataset, folder, missing)
-        unsaved = _keep_model(classifier, dataset, folder / "model")
-        details["notes"] += unsaved
+        details["notes"] += _keep_model(classifier, dataset, folder / "model")
         if "diagnosis" in details:
             runs.write_json(folder / "diagnosis.json", details["diagnosis"])
         runs.write_json(finished, details)
-        shutil.rmtree(folder / "features", ignore_errors=True)
-        if not unsaved:  # else it spares a second training where the test rows are judged later
-            (folder / runs.CHECKPOINT).unlink(missing_ok=True)
+    if first:
+        _clear(folder)
     stored = {part: runs.read_predictions(folder / FILES[part]) for part in parts}
     judged = {part: evaluate(one.labels, one.probabilities, one.class_names) for part, one in stored.items()}
     return Fitted(name, folder, runs.read_json(finished), judged)
+
+
+def _clear(folder: Path) -> None:
+    """Take away what only an unfinished training needs; it may have been killed when it had just been finished."""
+    shutil.rmtree(folder / "features", ignore_errors=True)
+    if (folder / "model").is_dir():  # else the checkpoint spares a second training where test rows are judged later
+        (folder / runs.CHECKPOINT).unlink(missing_ok=True)
 
 
 def _judge(name: str, classifier: Classifier, dataset: Dataset, folder: Path, parts: list[str]) -> None:
@@ -109,11 +114,13 @@ def _fit(
     name: str, classifier: Any, dataset: Dataset, folder: Path, *, tensorboard: bool, find_rate: bool
 ) -> dict[str, Any]:
     """Fit in place, writing beside what can be written on the way; what there is to tell about it as plain values."""
-    rows, ends = dataset.train, []
+    rows, ends, told = dataset.train, [], []
     keeps_features = getattr(classifier, "feature_cache", folder) is None
+    if keeps_features:
+        classifier.feature_cache = folder / "features"
     if hasattr(classifier, "checkpoint"):
         if find_rate:
-            classifier.recipe = _with_rate(classifier, dataset, folder)
+            told = _take_rate(classifier, dataset, folder)
         writers: list[Callable[[Any], None]] = [lambda history: _write_table(folder, history)]
         if tensorboard:
             from toolkit.training.logs import TensorBoard
@@ -123,8 +130,6 @@ def _fit(
             ends.append(events.close)
         classifier.checkpoint = folder / runs.CHECKPOINT
         classifier.each_epoch = partial(_tell, writers)
-    if keeps_features:
-        classifier.feature_cache = folder / "features"
     try:
         _, seconds = cost.timed(lambda: contending.fit(classifier, rows))
     except InputError:
@@ -139,7 +144,7 @@ def _fit(
         if keeps_features:
             classifier.feature_cache = None
     seconds += earlier_seconds(classifier)
-    details = {"fit_seconds": seconds, "notes": notes(classifier, dataset), **learning_of(classifier)}
+    details = {"fit_seconds": seconds, "notes": told + notes(classifier, dataset), **learning_of(classifier)}
     if hasattr(classifier, "recipe_"):
         if processes()[0] == 0:
             _write_table(folder, classifier.history_)
@@ -168,17 +173,27 @@ def _write_table(folder: Path, history: Any) -> None:
     runs.write_text(folder / "history.csv", table(history))
 
 
-def _with_rate(classifier: Any, dataset: Dataset, folder: Path) -> Any:
-    """The recipe with the learning rate found, which is kept: a run that goes on does not search anew."""
+def _take_rate(classifier: Any, dataset: Dataset, folder: Path) -> list[str]:
+    """Give the recipe the learning rate found, which is kept: a run that goes on does not search anew. Or say why not.
+
+    A line says where there was none to be found.
+    """
     from toolkit.training.rates import find_learning_rate
+    from toolkit.training.recipe import FINE
 
     kept = folder / "rates.json"
     if not kept.exists():
         if processes()[1] > 1:
             raise InputError("Expected --find-rate in one process. Received several; find it first, then --set it.")
         found = find_learning_rate(classifier, dataset.train.images, dataset.train.labels)
+        if found is None:
+            rate = classifier.recipe.learning_rate
+            fine = f" The fine-tuning takes {FINE * rate:g}, {FINE:g} times learning_rate={rate:g}; --set another."
+            tuned = fine if classifier.recipe.unfreeze else ""
+            return [f"No learning rate was searched: the head is solved to its optimum, whatever the rate.{tuned}"]
         runs.write_json(kept, dataclasses.asdict(found))
-    return dataclasses.replace(classifier.recipe, learning_rate=runs.read_json(kept)["suggestion"])
+    classifier.recipe = dataclasses.replace(classifier.recipe, learning_rate=runs.read_json(kept)["suggestion"])
+    return []
 
 
 def notes(classifier: Any, dataset: Dataset) -> list[str]:

@@ -61,6 +61,8 @@ def check_options(name: str, build: Build, options: Mapping[str, Any]) -> None:
         if option not in defaults:
             close = difflib.get_close_matches(option, defaults, n=1, cutoff=0.5)
             remedy = f"did you mean '{close[0]}'?" if close else "leave it away."
+            if option == "depth":
+                remedy = "leave it away, or stochastic_depth where a recipe told it."
             raise InputError(
                 f"Expected options that '{name}' takes ({', '.join(key for key in defaults if key != 'weights')}). "
                 f"Received: {option}={value!r}, which it does not; {remedy}"

@@ -30,7 +30,10 @@ def load_weights(network: Any, path: Path, name: str) -> None:
         InputError: for a file that is missing, truncated or foreign, and for other shapes, with the layers that differ.
     """
     if not path.is_file():
-        raise InputError(f"Expected a weights file for '{name}' at {path}. Received: a path that is not a file.")
+        raise InputError(
+            f"Expected a weights file for '{name}' at {path}. Received: a path that is not a file; "
+            "name one, or 'imagenet'."
+        )
     with _opened(path) as file:
         root = file.get("model_weights", file)
         if "layer_names" in root.attrs:
@@ -88,8 +91,12 @@ def _load_older(network: Any, group: h5py.Group, path: Path, name: str) -> None:
     if len(found) < len(layers) or sum(len(arrays) for _, arrays in found[len(layers) :]) > MOST_EXTRA:
         raise _other(path, name, expected, {stored: () for stored, _ in found}, f"{len(found)} layers with weights")
     pairs = list(zip(layers, found, strict=False))
-    ours = {f"{layer.name}/{i}": tuple(v.shape) for layer, _ in pairs for i, v in enumerate(layer.weights)}
-    theirs = {f"{layer.name}/{i}": a.shape for layer, (_, arrays) in pairs for i, a in enumerate(arrays)}
+    ours = {f"{layer.name}/{v.name}": tuple(v.shape) for layer, _ in pairs for v in layer.weights}
+    theirs = {
+        f"{layer.name}/{layer.weights[i].name if i < len(layer.weights) else i}": array.shape
+        for layer, (_, arrays) in pairs
+        for i, array in enumerate(arrays)
+    }
     if ours != theirs:
         raise _other(path, name, ours, theirs, "")
     for layer, (_, arrays) in pairs:
@@ -138,19 +145,24 @@ def _shapes(group: h5py.Group) -> Shapes:
 
 
 def _named(shapes: Shapes, network: Any) -> Shapes:
-    """The same with each layer's own name in place of the class and count in Keras' paths."""
-    names: dict[str, str] = {}
+    """The same in the network's order, with its names of layers and weights in place of Keras' classes and counts."""
+    layers: dict[str, Any] = {}
     seen: dict[str, int] = {}
     for layer in network.layers:
         kind = _snake(type(layer).__name__)
         count = seen.get(kind, 0)
-        names[f"{kind}_{count}" if count else kind] = layer.name
+        layers[f"{kind}_{count}" if count else kind] = layer
         seen[kind] = count + 1
-    renamed = {}
-    for key, shape in shapes.items():
+    places = {name: place for place, name in enumerate(layers)}
+    named = {}
+    for key in sorted(shapes, key=lambda key: places.get(key.split("/")[1], len(places))):
         _, layer_path, *rest = key.split("/")
-        renamed["/".join([names.get(layer_path, layer_path), *(part for part in rest if part != "vars")])] = shape
-    return renamed
+        rest = [part for part in rest if part != "vars"]
+        layer = layers.get(layer_path)
+        if layer is not None and len(rest) == 1 and rest[0].isdigit() and int(rest[0]) < len(layer.weights):
+            rest = [layer.weights[int(rest[0])].name]
+        named["/".join([layer.name if layer is not None else layer_path, *rest])] = shapes[key]
+    return named
 
 
 def _other(path: Path, name: str, ours: Shapes, theirs: Shapes, instead: str) -> InputError:

@@ -3,7 +3,8 @@
 Because every batch can be made by itself, an interrupted training goes on with the batches it would have had.
 """
 
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, Protocol
@@ -17,6 +18,7 @@ from toolkit.pipeline.plan import draw, mixed_targets, parts
 from toolkit.pipeline.policy import Policy, policy_of
 
 Sampling = Literal["once", "balanced"]
+Spec = tuple[str, tuple[int, ...]]  # dtype and shape of an array without its first axis
 
 
 class Images(Protocol):
@@ -132,31 +134,53 @@ class Batches:
         With a function, every pass asks it anew which epoch this is: Keras goes over one data set in all epochs.
         `on_device` leaves the images as they are: in their place stand the inputs of `toolkit.pipeline.device.Augment`.
         """
-        import tensorflow as tf
-
         fields = parts(draw(self.policy, 1, self.image_shape, np.random.default_rng(0))) if on_device else {}
-        kinds = [tf.uint8, *(tf.as_dtype(one.dtype) for one in fields.values()), tf.float32]
-        shapes = [(None, *self.image_shape), *((None, *one.shape[1:]) for one in fields.values()), (None, self.classes)]
+        specs: list[Spec] = [("uint8", self.image_shape)]
+        specs += [(str(one.dtype), one.shape[1:]) for one in fields.values()]
+        specs += [("float32", (self.classes,))]
         if self.class_weight is not None:
-            kinds, shapes = [*kinds, tf.float32], [*shapes, (None,)]
+            specs += [("float32", ())]
 
-        def make(step: Any) -> tuple[NDArray[Any], ...]:
-            place = (epoch() if callable(epoch) else epoch, int(step))
+        def make(step: int) -> tuple[NDArray[Any], ...]:
+            place = (epoch() if callable(epoch) else epoch, step)
             if not on_device:
                 return self.batch(*place)
             images, plan, *rest = self.planned(*place)
             return (images, *parts(plan).values(), *rest)
 
-        def batch(step: Any) -> tuple[Any, ...]:
-            made = tf.numpy_function(make, [step], kinds)
-            made = [tf.ensure_shape(tensor, shape) for tensor, shape in zip(made, shapes, strict=True)]
-            if not on_device:
-                return tuple(made)
-            inputs = dict(zip(("images", *fields), made, strict=False))
-            return (inputs, *made[len(inputs) :])
+        found = stepped(make, self.steps, specs, threads)
+        if not on_device:
+            return found
+        names = ("images", *fields)
+        return found.map(lambda *made: (dict(zip(names, made, strict=False)), *made[len(names) :]))
 
-        steps = tf.data.Dataset.range(self.steps)
-        return steps.map(batch, num_parallel_calls=threads or tf.data.AUTOTUNE, deterministic=True).prefetch(2)
+
+def stepped(
+    make: Callable[[int], tuple[NDArray[Any], ...]], steps: int, specs: Sequence[Spec], threads: int | None = None
+) -> Any:
+    """`make(step)` of each step in turn, arrays (B, ...) of these dtypes and shapes, as a `tf.data.Dataset`.
+
+    TensorFlow keeps for ever what `numpy_function` is given, so that is a weak reference: the data set alone holds
+    `make`, on which hang the images and, by the epoch that is running, the network.
+    """
+    import tensorflow as tf
+
+    known = weakref.ref(make)
+
+    def made(step: Any) -> tuple[NDArray[Any], ...]:
+        alive = known()
+        if alive is None:
+            raise RuntimeError("Expected the data set to be held on to while it is gone through. Received: one let go.")
+        return alive(int(step))
+
+    def batch(step: Any) -> tuple[Any, ...]:
+        arrays = tf.numpy_function(made, [step], [tf.as_dtype(dtype) for dtype, _ in specs])
+        return tuple(tf.ensure_shape(one, (None, *shape)) for one, (_, shape) in zip(arrays, specs, strict=True))
+
+    numbers = tf.data.Dataset.range(steps)
+    found = numbers.map(batch, num_parallel_calls=threads or tf.data.AUTOTUNE, deterministic=True).prefetch(2)
+    found.make = make
+    return found
 
 
 def balanced_weights(labels: NDArray[np.int64]) -> NDArray[np.float32]:

@@ -119,24 +119,8 @@ def shares() -> int:
 
 
 def divided(source: Any) -> Any:
-    """A `tf.data.Dataset` or `PyDataset` of batches, made ready for `shares()` devices: this process's part of each."""
-    if shares() == 1:
-        return source
-    return Divided(source) if isinstance(source, keras.utils.PyDataset) else source.map(even)
-
-
-class Divided(keras.utils.PyDataset):
-    """Another PyDataset's batches, evened."""
-
-    def __init__(self, source: Any) -> None:
-        super().__init__()
-        self.source = source
-
-    def __len__(self) -> int:
-        return len(self.source)
-
-    def __getitem__(self, step: int) -> tuple[Any, ...]:
-        return tuple(np.asarray(part) for part in even(*self.source[step]))
+    """A `tf.data.Dataset` of batches, made ready for `shares()` devices: this process's part of each."""
+    return source if shares() == 1 else source.map(even)
 
 
 def even(images: Any, targets: Any, weights: Any = None) -> tuple[Any, Any, Any]:

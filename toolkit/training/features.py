@@ -15,12 +15,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.pipeline import Batches
-from toolkit.pipeline.batches import Images
+from toolkit.pipeline.batches import Images, stepped
 from toolkit.progress import Advance
 from toolkit.training.engine import running
 from toolkit.training.inference import logits, rows_at_once
@@ -122,18 +121,20 @@ def _network_digest(extractor: Any) -> str:
     return f"{_digest(extractor.get_weights())}{hashlib.sha256(json.dumps(layers, default=str).encode()).hexdigest()}"
 
 
-class FeatureBatches(keras.utils.PyDataset):
+class FeatureBatches:
     """Batches of features, in the order that `batches` has; an epoch takes one pass, the next epoch the next."""
 
     def __init__(self, batches: Batches, features: Floats, targets: Floats, epoch: Callable[[], int]) -> None:
         """Features (P, N, D) and targets (P, N, K) of the rows of `batches`; `epoch` says which one is running."""
-        super().__init__()
         self.batches, self.features, self.targets, self.epoch = batches, features, targets, epoch
 
-    def __len__(self) -> int:
-        return self.batches.steps
+    def dataset(self) -> Any:
+        """One epoch as a `tf.data.Dataset`; every pass asks anew which epoch this is."""
+        specs = [("float32", self.features.shape[2:]), ("float32", self.targets.shape[2:])]
+        specs += [("float32", ())] * (self.batches.class_weight is not None)
+        return stepped(self.batch, self.batches.steps, specs)
 
-    def __getitem__(self, step: int) -> tuple[Floats, ...]:
+    def batch(self, step: int) -> tuple[Floats, ...]:
         """Features (B, D), targets (B, K), and weights (B,) where classes have them."""
         epoch, size, weight = self.epoch(), self.batches.batch_size, self.batches.class_weight
         rows = self.batches.order(epoch)[step * size : (step + 1) * size]

@@ -64,7 +64,7 @@ def train_head(
         source = Features(feature_extractor(network), forward or Forward())
         features, targets = source.training(batches, recipe.passes, advance)
         held_features = source.plain(held)
-    head = keras.Model(network.get_layer("features").output, network.output, name=f"{network.name}_head")
+    head = head_of(network)
     begun = head.get_weights()
     done, each = checkpoint.epochs(1) * batches.steps, batches.batch_size
     with bar(f"{network.name}: head", batches.steps * (recipe.epochs or 1), verbose, done=done, each=each) as advance:
@@ -72,10 +72,10 @@ def train_head(
             recipe, held_features, held_labels, advance, phase=1, checkpoint=checkpoint, asked=told, verbose=verbose
         )
         shuffled = FeatureBatches(batches, features, targets, lambda: watch.epoch)
-        train(head, shuffled, recipe, watch, steps=batches.steps, at_once=min(HEAD_STEPS, batches.steps))
+        train(head, shuffled.dataset(), recipe, watch, steps=batches.steps, at_once=min(HEAD_STEPS, batches.steps))
     if not (recipe.refit and len(held_labels)):
         return watch
-    if _is_linear(head, recipe):
+    if is_solved(head, recipe, len(held_labels)):
         _solve(head, recipe, shuffled, held_features, held_labels, watch, groups)
     elif not recipe.unfreeze:  # the rows held back still choose in a second phase
         head.set_weights(begun)
@@ -84,8 +84,18 @@ def train_head(
     return watch
 
 
-def _is_linear(head: Any, recipe: Recipe) -> bool:
-    """Whether the head is one linear layer under cross-entropy, whose best weights can be solved for."""
+def head_of(network: Any) -> Any:
+    """The layers behind "features", as a network of its own, of the same weights."""
+    return keras.Model(network.get_layer("features").output, network.output, name=f"{network.name}_head")
+
+
+def is_solved(head: Any, recipe: Recipe, held: int) -> bool:
+    """Whether the head is one linear layer under cross-entropy, whose best weights will be solved for.
+
+    Of `held` images held back there must be some: without them it ends as its epochs leave it.
+    """
+    if not (recipe.refit and held):
+        return False
     layers = [layer for layer in head.layers if not isinstance(layer, keras.layers.InputLayer | keras.layers.Dropout)]
     return [layer.name for layer in layers] == ["logits"] and recipe.loss in ("cross_entropy", "sparse_cross_entropy")
 
@@ -161,7 +171,7 @@ def _train_again(
     )
     watch = Watch(recipe, held_features[:0], held_labels[:0], lambda done=1, note="": None)
     source = FeatureBatches(whole, features, targets, lambda: watch.epoch)
-    train(head, source, recipe, watch, steps=whole.steps, at_once=min(HEAD_STEPS, whole.steps))
+    train(head, source.dataset(), recipe, watch, steps=whole.steps, at_once=min(HEAD_STEPS, whole.steps))
 
 
 def unfreeze(network: Any, what: float | str, decay: float) -> Rates:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -15,9 +16,11 @@ from toolkit.models import feature_extractor
 from toolkit.progress import bar
 from toolkit.training.classifier import KerasClassifier, Start
 from toolkit.training.features import FeatureBatches, Features, Forward
+from toolkit.training.frozen import head_of, is_solved
 from toolkit.training.losses import loss_of
 from toolkit.training.optimizer import optimizer
 from toolkit.training.phase import memory
+from toolkit.training.precision import same_bits
 from toolkit.training.recipe import FEATURES
 
 SMOOTHING = 0.9  # share of the past in the moving average of the losses
@@ -59,11 +62,12 @@ def find_learning_rate(
     lowest: float = 1e-6,
     highest: float = 10.0,
     steps: int = 100,
-) -> RateCurve:
+) -> RateCurve | None:
     """Train a copy for a few steps at ever higher rates; the classifier stays as it is.
 
     Smith (WACV 2017): the rate grows, here by a factor and not by a sum, until the loss does. Suggested is a tenth of
-    the rate with the lowest averaged loss, where the loss still falls. Of a pretrained network it is that of its head.
+    the rate with the lowest averaged loss, where the loss still falls. Of a pretrained network it is that of its head;
+    None where that is solved: it needs no rate, and a fine-tuning begins so low that no loss falls by more than chance.
 
     Args:
         classifier: its recipe says batches, optimiser, loss and augmentation; its schedule has no say.
@@ -79,12 +83,25 @@ def find_learning_rate(
     if not 0 < lowest < highest or steps < 10:
         raise InputError(f"Expected 0 < lowest < highest and 10 steps or more. Received: {lowest}, {highest}, {steps}.")
     start = classifier.start(images, labels)
-    network, batch = _trained(classifier, start)
+    if classifier.pretrained and is_solved(head_of(start.network), start.recipe, len(start.held_labels)):
+        return None
     factor = (highest / lowest) ** (1 / (steps - 1))
+    with same_bits(start.recipe.deterministic):
+        losses = _losses(classifier, start, Rising(lowest, factor), steps)
+    rates = [lowest * factor**step for step in range(len(losses))]
+    best = int(np.argmin(losses)) if losses else 0
+    if best == 0:
+        raise InputError("Expected a loss that falls at some learning rate. It never did; look at images and labels.")
+    told = math.sqrt(start.network.get_layer("features").output.shape[-1] / FEATURES) if classifier.pretrained else 1.0
+    return RateCurve(rates, losses, float(f"{rates[best] / BELOW * told:.2g}"))
+
+
+def _losses(classifier: KerasClassifier, start: Start, rising: Rising, steps: int) -> list[float]:
+    """The moving average of the loss at each step, until it has risen far enough."""
+    network, batch = _trained(classifier, start)
     made = optimizer(start.recipe, steps)
-    getattr(made, "inner_optimizer", made).learning_rate = Rising(lowest, factor)
+    getattr(made, "inner_optimizer", made).learning_rate = rising
     network.compile(made, loss_of(start.recipe), jit_compile=keras.backend.backend() == "jax")
-    rates: list[float] = []
     losses: list[float] = []
     average = 0.0
     with bar(f"{network.name}: learning rate", steps, classifier.verbose) as advance:
@@ -96,27 +113,24 @@ def find_learning_rate(
             smooth = average / (1 - SMOOTHING ** (step + 1))
             if not math.isfinite(smooth) or (losses and smooth > ENOUGH * min(losses)):
                 break
-            rates.append(lowest * factor**step)
             losses.append(smooth)
-            advance(1, f"rate {rates[-1]:.1e} loss {smooth:.3f}")
-    best = int(np.argmin(losses)) if losses else 0
-    if best == 0:
-        raise InputError("Expected a loss that falls at some learning rate. It never did; look at images and labels.")
-    told = math.sqrt(start.network.get_layer("features").output.shape[-1] / FEATURES) if classifier.pretrained else 1.0
-    return RateCurve(rates, losses, float(f"{rates[best] / BELOW * told:.2g}"))
+            advance(1, f"rate {rising.lowest * rising.factor**step:.1e} loss {smooth:.3f}")
+    return losses
 
 
 def _trained(classifier: KerasClassifier, start: Start) -> tuple[Any, Callable[[int], tuple[NDArray[Any], ...]]]:
     """What is trained first, and its batches by the number of the step."""
-    network, batches = start.network, start.batches
+    network, batches, passes = start.network, start.batches, start.recipe.passes
     if not classifier.pretrained:
         return network, lambda step: batches.batch(*divmod(step, batches.steps))
-    with bar(f"{network.name}: features", len(batches.labels), classifier.verbose) as advance, memory():
-        features, targets = Features(feature_extractor(network), Forward()).training(batches, 1, advance)
-    head = keras.Model(network.get_layer("features").output, network.output, name=f"{network.name}_head")
+    folder = None if classifier.feature_cache is None else Path(classifier.feature_cache)
+    source = Features(feature_extractor(network), Forward(classifier.engine, folder))
+    work = passes * len(batches.labels)
+    with bar(f"{network.name}: features", work, classifier.verbose) as advance, memory():
+        features, targets = source.training(batches, passes, advance)
 
     def batch(step: int) -> tuple[NDArray[np.float32], ...]:
         epoch, place = divmod(step, batches.steps)
-        return FeatureBatches(batches, features, targets, lambda: epoch)[place]
+        return FeatureBatches(batches, features, targets, lambda: epoch).batch(place)
 
-    return head, batch
+    return head_of(network), batch
