@@ -13,7 +13,7 @@ from toolkit.classifier import Classifier
 from toolkit.contending import Contended, check_weights, contend, plain, settings
 from toolkit.data import Dataset
 from toolkit.errors import InputError
-from toolkit.evaluation import Design, cochran_q, compare_pairs, details, evaluate, grouped, groups
+from toolkit.evaluation import Design, Evaluation, cochran_q, compare_pairs, details, evaluate, grouped, groups
 from toolkit.leaderboard import SCHEMA, Comparison, Outcome
 from toolkit.memory import peaks
 from toolkit.progress import Advance, bar
@@ -93,16 +93,7 @@ def compare(
     by_name = {name: predictions.probabilities for name, (predictions, _) in finished.items()}
     outcomes = {}
     for name, (predictions, costs) in finished.items():
-        evaluation = evaluate(labels, predictions.probabilities, dataset.class_names, **told)
-        held = held_out[name]
-        further = details(
-            labels,
-            predictions.probabilities,
-            dataset.test.columns,
-            held_out=None if held is None else (held.labels, held.probabilities),
-            confidence=confidence,
-            design=design,
-        )
+        evaluation, further = _judged(predictions, held_out[name], dataset, told)
         outcomes[name] = Outcome(
             name, folders[name], evaluation, settings=identity["contestants"][name], details=further, **costs
         )
@@ -124,6 +115,17 @@ def compare(
     if folder is not None:
         runs.write_json(folder / "comparison.json", comparison.to_dict())
     return comparison
+
+
+def _judged(
+    predictions: runs.Predictions, held: runs.Predictions | None, dataset: Dataset, told: Mapping[str, Any]
+) -> tuple[Evaluation, dict[str, Any]]:
+    """What the test rows say, and what stands behind it; rows held back (`held`) give a temperature."""
+    test, answers = dataset.test, predictions.probabilities
+    known = None if held is None else (held.labels, held.probabilities)
+    more = {name: told[name] for name in ("confidence", "design")}
+    further = details(test.labels, answers, test.columns, held_out=known, **more)
+    return evaluate(test.labels, answers, dataset.class_names, **told), further
 
 
 def _keeping(

@@ -174,9 +174,9 @@ def _write_table(folder: Path, history: Any) -> None:
 
 
 def _take_rate(classifier: Any, dataset: Dataset, folder: Path) -> list[str]:
-    """Give the recipe the learning rate found, which is kept: a run that goes on does not search anew. Or say why not.
+    """Give the recipe the learning rate found, which is kept: a run that goes on does not search anew.
 
-    A line says where there was none to be found.
+    A line says why where there was none to be found.
     """
     from toolkit.training.rates import find_learning_rate
     from toolkit.training.recipe import FINE

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,7 @@ class Design:
         """Whether every row was drawn alone and out of the whole."""
         return self.cluster is None and self.strata == 1
 
-    @property
+    @cached_property
     def strata(self) -> int:
         """How many strata there are, 1 where none were given."""
         return int(self.unit_stratum.max()) + 1
@@ -43,7 +44,9 @@ class Design:
     def sums(self, influence: Doubles) -> Doubles:
         """Influence of rows (N,) -> of units (U,), each less the mean of its stratum."""
         summed = influence if self.cluster is None else tally(self.cluster, self.units, influence)
-        sizes, sums = tally(self.unit_stratum, self.strata), tally(self.unit_stratum, self.strata, summed)
+        if self.strata == 1:
+            return summed - summed.mean()
+        sizes, sums = (tally(self.unit_stratum, self.strata, what) for what in (None, summed))
         return summed - (sums / sizes)[self.unit_stratum]
 
     @property
