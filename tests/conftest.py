@@ -1,7 +1,11 @@
-"""What every test shares: a cache folder of the session's own, so that none sees another session's decoded images."""
+"""What every test shares: a cache folder of the session's own, so that none sees another's images; a core a worker."""
 
 import os
 import tempfile
 
 CACHE = tempfile.TemporaryDirectory(prefix="touchstone-tests-")
 os.environ["XDG_CACHE_HOME"] = CACHE.name  # subprocesses inherit it
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # a worker a core: threads of several would only wait for one another
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ.setdefault(name, "1")

@@ -89,7 +89,7 @@ def test_the_graph_of_kernels_as_features_answers_as_they_do(kernel):
     assert_allclose(graph(model, (24, 24, 1)).predict_on_batch(images), before, atol=1e-5)
 
 
-@pytest.mark.parametrize("format", ["onnx", "litert"])
+@pytest.mark.parametrize("format", ["onnx", pytest.param("litert", marks=pytest.mark.thorough)])
 @pytest.mark.parametrize("kernel", ["nystroem", "fourier", "chi2"])
 def test_kernels_as_features_are_files(images, tmp_path, format, kernel):
     for module in NEEDS[format]:
@@ -174,7 +174,7 @@ def test_an_ensemble_of_both_sides_is_one_graph(models, images, kind):
     assert_allclose(graph(ensemble, (24, 24, 1)).predict_on_batch(images), ensemble.predict_proba(images), atol=1e-5)
 
 
-@pytest.mark.parametrize("format", ["onnx", "litert"])
+@pytest.mark.parametrize("format", [pytest.param("onnx", marks=pytest.mark.thorough), "litert"])
 def test_a_stack_is_one_file(models, images, tmp_path, format):
     for module in NEEDS[format]:
         pytest.importorskip(module)

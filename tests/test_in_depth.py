@@ -40,7 +40,6 @@ def test_a_temperature_is_told_where_rows_were_held_out(told):
     assert found["log_loss_before"] == before["log_loss"].to_dict()
 
 
-@pytest.mark.jax
 def test_details_agree_with_the_functions_behind_them(told):
     labels, probabilities, columns = told
     found = details(labels, probabilities, columns)

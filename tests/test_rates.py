@@ -16,7 +16,7 @@ PLAIN = dataclasses.replace(RECIPE, augment="none", patience=20, schedule="const
 
 
 @pytest.mark.jax
-@pytest.mark.parametrize("name", ["adamw", "sgd"])
+@pytest.mark.parametrize("name", ["adamw", pytest.param("sgd", marks=pytest.mark.thorough)])
 def test_the_rate_suggested_trains_better_than_much_lower_and_much_higher_ones(name):
     recipe = dataclasses.replace(PLAIN, optimizer=name, momentum=0.0)
     found = find_learning_rate(classifier(recipe=recipe), *brightness(), steps=60)

@@ -137,7 +137,7 @@ def test_the_average_is_judged_and_kept_and_training_goes_on_with_its_own_weight
     assert_allclose(bias, -2 * np.ones(3), atol=1e-6)
 
 
-@pytest.mark.parametrize("holdout", [0.0, 0.2])
+@pytest.mark.parametrize("holdout", [pytest.param(0.0, marks=pytest.mark.thorough), 0.2])
 def test_with_an_average_the_kept_weights_are_the_average(holdout):
     own, smooth = fit(epochs=3, holdout=holdout), fit(epochs=3, holdout=holdout, ema=0.9)
     assert_allclose(own.history_["loss"], smooth.history_["loss"], rtol=1e-4)  # the same training
@@ -203,7 +203,9 @@ def test_determinism_is_left_as_it_was():
     assert not config.is_op_determinism_enabled()
 
 
-@pytest.mark.parametrize("augment", [Policy(mixup=0.4), Policy(cutmix=1.0), "strong"])
+@pytest.mark.parametrize(
+    "augment", [pytest.param(Policy(mixup=0.4), marks=pytest.mark.thorough), Policy(cutmix=1.0), "strong"]
+)
 def test_mixed_images_train_a_network(augment):
     images, labels = brightness()
     model = fit(augment=augment, epochs=15, learning_rate=0.05, holdout=0.0)

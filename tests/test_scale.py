@@ -87,7 +87,7 @@ class Asked(Watched):
         return found
 
 
-@pytest.mark.parametrize("rare", [False, True])
+@pytest.mark.parametrize("rare", [pytest.param(False, marks=pytest.mark.thorough), True])
 def test_calibration_copies_no_more_than_the_rows_that_it_holds_back(tmp_path, monkeypatch, rare):
     """Of 1,797 rows on disk the temperature takes 200, and one of a class so rare that none was among them."""
     labels = np.where(LABELS == 9, 8, LABELS) if rare else LABELS

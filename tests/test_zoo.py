@@ -68,8 +68,7 @@ def test_every_network_from_scratch_and_every_family_of_backbones_has_its_size()
     assert {family(name) for name in rows & set(BACKBONES)} == {family(name) for name in BACKBONES}
 
 
-@pytest.mark.jax
-@pytest.mark.parametrize("image_shape", [(40, 36, 1), (130, 128, 3)], ids=str)
+@pytest.mark.parametrize("image_shape", [pytest.param((40, 36, 1), marks=pytest.mark.jax), (130, 128, 3)], ids=str)
 @pytest.mark.parametrize(
     "name", ["resnet20_cbam", "resnet18", "wide_resnet_16_4", "vit_tiny", "convnext_atto", "capsnet"]
 )
