@@ -10,6 +10,7 @@ import subprocess
 import sys
 import zipfile
 from importlib.util import find_spec
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -64,6 +65,20 @@ def test_the_same_answers_when_read_back(models, tmp_path, name):
     assert_allclose(after.predict_proba(images), before.predict_proba(images), atol=TOLERANCE)
     assert_array_equal(after.classes_, before.classes_)
     assert not list(folder.parent.glob("*.partial"))
+
+
+def test_a_removal_that_is_cut_short_leaves_a_whole_model(models, tmp_path, monkeypatch):
+    def cut(folder, ignore_errors=False):
+        (Path(folder) / "model.json").unlink(missing_ok=True)
+        raise KeyboardInterrupt
+
+    folder = toolkit.save(models["linear"], tmp_path / "model")
+    with monkeypatch.context() as context:
+        context.setattr("toolkit.artifact.folder.shutil.rmtree", cut)
+        with pytest.raises(KeyboardInterrupt):
+            toolkit.save(models["forest"], folder)
+    assert "forest" in toolkit.read_card(folder)["what"].lower()
+    toolkit.save(toolkit.load_model(folder), folder)
 
 
 def test_members_that_are_networks_are_found_however_deep(models, tmp_path):

@@ -64,6 +64,7 @@ def save(
     if folder.exists() and not (folder / CARD).is_file():
         raise InputError(f"Expected a new folder, or one that holds a model. {folder} holds something else.")
     partial = folder.with_name(f"{folder.name}.{uuid.uuid4().hex[:8]}.partial")
+    older = partial.with_suffix(".older.partial")
     partial.mkdir(parents=True)
     try:
         write_parts(classifier, partial, CLASSIFIER)
@@ -84,10 +85,11 @@ def save(
         }
         write_json(partial / CARD, card)
         if folder.exists():
-            shutil.rmtree(folder)
+            os.replace(folder, older)  # in one step: what is left of a killed removal would be no model, and in the way
         os.replace(partial, folder)
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        for rest in (partial, older):
+            shutil.rmtree(rest, ignore_errors=True)
     return folder
 
 
