@@ -48,7 +48,7 @@ LEVELS = {
 }
 BASELINES = {
     "hog": 1, "hog_opencv": 1, "lbp": 1, "colour": 1, "glcm": 1, "gabor": 1, "features": 2, "gridded": 3,
-    "hinge": 1, "intel": 1, "approximate": 1, "svm": 4, "heads": 5, "graph": 6, "decisions": 1,
+    "machines": 1, "hinge": 2, "intel": 2, "approximate": 2, "svm": 4, "heads": 5, "graph": 6, "decisions": 1,
 }  # fmt: skip
 # Third-party packages that one room alone may know.
 ONLY_IN = {

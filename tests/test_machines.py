@@ -7,7 +7,7 @@ from sklearn.datasets import load_digits
 from sklearn.metrics import log_loss
 from sklearn.svm import SVC, LinearSVC
 
-from baselines import machines
+from baselines import HOGFeatures, machines
 from baselines.intel import IntelSVM
 from baselines.machines import Calibrated, PairwiseSVM, SquaredHingeSVM
 
@@ -64,6 +64,29 @@ def test_squared_hinge_is_liblinears(classes):
     theirs = LinearSVC(C=0.1, dual=False, intercept_scaling=100, tol=1e-6).fit(PIXELS[rows], LABELS[rows])
     np.testing.assert_allclose(ours.decision_function(PIXELS), theirs.decision_function(PIXELS), atol=2e-2)
     np.testing.assert_array_equal(ours.predict(PIXELS[rows]), theirs.predict(PIXELS[rows]))
+
+
+@pytest.mark.parametrize("C", [0.1, 100.0])
+@pytest.mark.parametrize("classes", [2, 10])
+def test_squared_hinge_of_few_rows_and_many_features_is_the_same_machine(monkeypatch, classes, C):
+    rows = classes > LABELS
+    images = np.kron(DIGITS.images[rows], np.ones((1, 4, 4)))[..., None].astype(np.uint8) * 15
+    wide, labels, learned = HOGFeatures(cells_across=8).fit_transform(images), LABELS[rows], slice(0, 200)
+    by_rows = SquaredHingeSVM(C, tolerance=1e-12).fit(wide[learned], labels[learned])
+    assert by_rows.n_iter_ < 60  # steps of Newton's method, not of L-BFGS
+    monkeypatch.setattr(machines, "FEW", 0)
+    plain = SquaredHingeSVM(C, max_iter=5000, tolerance=1e-10).fit(wide[learned], labels[learned])
+    assert by_rows.coef_.shape == plain.coef_.shape
+    if C < 1:  # beyond, float32 stops L-BFGS before the optimum
+        np.testing.assert_allclose(by_rows.decision_function(wide), plain.decision_function(wide), atol=5e-3)
+    assert objective(by_rows, wide[learned], labels[learned]) <= objective(plain, wide[learned], labels[learned]) + 1e-9
+
+
+def objective(machine, features, labels):
+    positive = machine.classes_[-len(machine.coef_) :]
+    signs = np.where(labels[:, None] == positive, 1.0, -1.0)
+    scores = features.astype(float) @ machine.coef_.T + machine.intercept_
+    return np.sum(machine.coef_**2) / 2 + machine.C * np.sum(np.maximum(0, 1 - signs * scores) ** 2)
 
 
 @pytest.mark.parametrize("held_rows", [10_000, 200], ids=["folds", "held back once"])
