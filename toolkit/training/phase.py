@@ -35,8 +35,8 @@ def train(
         steps_per_execution=at_once if shares() == 1 else 1,  # MirroredStrategy fails with several
         jit_compile=keras.backend.backend() == "jax",  # XLA slows convolutions on a CPU
     )
+    network.optimizer.build(network.trainable_variables)  # here: variables made inside a trace have it made twice
     if watch.saved is not None:
-        network.optimizer.build(network.trainable_variables)
         assign(network.variables, watch.saved.variables)
         assign(network.optimizer.variables, watch.saved.optimizer)
         if watch.saved.finished:
