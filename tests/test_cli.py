@@ -109,7 +109,7 @@ def test_compare_then_evaluate_then_refuse_another(tmp_path):
 
 def test_a_killed_duel_goes_on_with_the_contestants_not_yet_finished(tmp_path):
     out = tmp_path / "run"
-    told = "compare digits pixels_svm cnn --epochs 2 --resamples 200 --no-memory --out"
+    told = "compare digits pixels_svm cnn --epochs 2 --resamples 200 --out"
     arguments = [*told.split(), str(out)]
     first = subprocess.Popen([*COMMAND, *arguments], env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     done = out / "pixels_svm" / "contestant.json"
