@@ -2,12 +2,15 @@
 
     python benchmarks/svm.py fashion --data FOLDER [--rows 60000] [--test 10000] [--peers hog_svm textbook ...]
     python benchmarks/svm.py stream [--rows 20000] [--features 1296]
+    python benchmarks/svm.py few [--rows 1257] [--rounds 5]
 
 `fashion` reads Fashion-MNIST's four IDX files in FOLDER (default: fashion_mnist below TOUCHSTONE_TEST_DATA) and takes
 each peer once through features, fit, calibration and prediction, in a process of its own, whose peak of memory it
 prints. The textbook script is scikit-image's HOG in a loop, StandardScaler and a calibrated SVC. `stream` learns a
 linear machine from a file of rows x features on disk, alone and with its calibration, and prints how much of it was in
-memory; with --rows 1000000 the file has 5.2 GB.
+memory; with --rows 1000000 the file has 5.2 GB. `few` fits the linear machine to HOG of scikit-learn's digits, more
+features than rows, by Newton's method, by L-BFGS and by scikit-learn's LinearSVC, in turns; the objective is what all
+of them minimise, but for LinearSVC's intercept.
 """
 
 import argparse
@@ -163,6 +166,48 @@ def stream(rows: int, features: int) -> None:
             )
 
 
+def few(rows: int, rounds: int) -> None:
+    """Seconds of each solver, medians, and how low its objective came."""
+    from sklearn.datasets import load_digits
+    from sklearn.svm import LinearSVC
+
+    from baselines import HOGFeatures, SquaredHingeSVM, machines
+
+    digits = load_digits()
+    images = np.kron(digits.images[:rows], np.ones((4, 4)))[..., None].astype(np.uint8) * 15
+    hog = HOGFeatures(cells_across=8, orientations=11, block_norm="L1-sqrt", levels=2, transform_sqrt=True)
+    features, labels = hog.fit_transform(images), digits.target[:rows]
+    signs = np.where(labels[:, None] == np.arange(10), 1.0, -1.0)
+
+    def newton(C: float) -> Any:
+        return SquaredHingeSVM(C).fit(features, labels)
+
+    def l_bfgs(C: float) -> Any:
+        most, machines.FEW = machines.FEW, 0
+        try:
+            return SquaredHingeSVM(C).fit(features, labels)
+        finally:
+            machines.FEW = most
+
+    def liblinear(C: float) -> Any:
+        return LinearSVC(C=C, intercept_scaling=10, max_iter=10_000).fit(features, labels)
+
+    print(f"{len(features):,} rows of {features.shape[1]:,} features, {rounds} rounds")
+    for C in (1.0, 100.0):
+        times: dict[str, list[float]] = {}
+        lowest: dict[str, float] = {}
+        for _ in range(rounds):
+            for solver in (newton, l_bfgs, liblinear):
+                start = time.perf_counter()
+                machine = solver(C)
+                times.setdefault(solver.__name__, []).append(time.perf_counter() - start)
+                slack = np.maximum(0, 1 - signs * (features.astype(float) @ machine.coef_.T + machine.intercept_))
+                lowest[solver.__name__] = float(np.sum(machine.coef_**2) / 2 + C * np.sum(slack**2))
+        for name, seconds in times.items():
+            ratio = np.median(np.array(seconds) / np.array(times["newton"]))
+            print(f"C {C:5g} {name:>10} {np.median(seconds):7.2f} s, {ratio:6.2f} times, objective {lowest[name]:.6g}")
+
+
 def own_bytes() -> int:
     """Memory of this process that no file backs (Linux), in bytes: pages of the map come and go as there is room."""
     lines = Path("/proc/self/status").read_text().splitlines()
@@ -189,18 +234,20 @@ class Watch(threading.Thread):
 def main() -> None:
     """Print the lines."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="?", choices=["fashion", "stream"], default="stream")
+    parser.add_argument("what", nargs="?", choices=["fashion", "stream", "few"], default="stream")
+    parser.add_argument("--rounds", type=int, default=5, help="of few")
     parser.add_argument("--data", type=Path, help="folder of Fashion-MNIST's IDX files")
-    parser.add_argument("--rows", type=int, help="2,000 of fashion, 20,000 of stream unless told")
+    parser.add_argument("--rows", type=int, help="2,000 of fashion, 20,000 of stream, 1,257 of few")
     parser.add_argument("--test", type=int, default=1000)
     parser.add_argument("--features", type=int, default=1296)
     parser.add_argument("--peers", nargs="+", choices=list(PEERS), default=["hog_svm", "textbook"])
     arguments = parser.parse_args()
+    if arguments.what == "few":
+        return few(arguments.rows or 1257, arguments.rounds)
     if arguments.what == "stream":
-        stream(arguments.rows or 20_000, arguments.features)
-        return
+        return stream(arguments.rows or 20_000, arguments.features)
     folder = arguments.data or Path(os.environ.get("TOUCHSTONE_TEST_DATA", ".")) / "fashion_mnist"
-    compare_on_fashion(folder, arguments.rows or 2000, arguments.test, arguments.peers)
+    return compare_on_fashion(folder, arguments.rows or 2000, arguments.test, arguments.peers)
 
 
 if __name__ == "__main__":
