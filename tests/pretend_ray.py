@@ -4,7 +4,9 @@ from types import ModuleType
 
 
 class RayActorError(Exception):
-    """What Ray raises where the process of an actor is gone."""
+    """What Ray raises where the process of an actor is gone, or where it could not be made."""
+
+    actor_init_failed = False
 
 
 class RayTaskError(Exception):
