@@ -80,8 +80,12 @@ class SquaredHingeSVM(ClassifierMixin, BaseEstimator):
     def _by_rows(self, features: Floats, signs: Floats) -> Self:
         """Features (N, D) and signs (N, K), where N is small."""
         kernel = products(features)
-        with threadpool_limits(1, "blas"):  # systems are small, and more so from step to step
-            solved = [squared_hinge(kernel, side, self.C, self.tolerance, self.max_iter) for side in signs.T]
+
+        def solve(side: Floats) -> tuple[Floats, float, int]:
+            return squared_hinge(kernel, side, self.C, self.tolerance, self.max_iter)
+
+        with threadpool_limits(1, "blas"), ThreadPoolExecutor(os.cpu_count()) as pool:  # a class is a core's work
+            solved = list(pool.map(solve, signs.T))
         self.coef_ = np.stack([weights for weights, _, _ in solved]) @ features
         self.intercept_ = np.array([bias for _, bias, _ in solved])
         self.n_iter_ = max(steps for _, _, steps in solved)

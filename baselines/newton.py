@@ -12,11 +12,13 @@ SHORTEST = 1e-6  # share of a step
 
 
 def products(features: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """(N, D) -> the rows' products with one another (N, N)."""
+    """(N, D) -> the rows' products with one another (N, N). Raises ValueError."""
     found = np.zeros((len(features), len(features)))
     for start in range(0, features.shape[1], COLUMNS):
         part = features[:, start : start + COLUMNS].astype(np.float64)
         found += part @ part.T
+    if not np.isfinite(found.trace()):
+        raise ValueError("Expected finite features. Received: some that are NaN or infinite.")
     return found
 
 
@@ -71,14 +73,16 @@ class _Point(NamedTuple):
 
 def _quadratic(kernel: NDArray[np.float64], signs: Vector, C: float, missed: NDArray[np.intp]) -> tuple[Vector, float]:
     """The optimum if exactly the rows `missed` missed their margin: a (N,), zero for all others, and b."""
+    weights = np.zeros(len(signs))
+    if not len(missed):
+        return weights, 0.0
     system = kernel[np.ix_(missed, missed)]
     system.flat[:: len(missed) + 1] += 1 / (2 * C)
     try:
         factor = cho_factor(system, overwrite_a=True, check_finite=False)
     except LinAlgError:
-        raise ValueError("Expected finite features. Received: some of which a product of rows is not.") from None
+        raise ValueError(f"Expected C small enough to tell rows apart. Received: {C:g}.") from None
     both = cho_solve(factor, np.stack([signs[missed], np.ones(len(missed))], axis=1), check_finite=False)
     bias = float(both[:, 0].sum() / both[:, 1].sum())
-    weights = np.zeros(len(signs))
     weights[missed] = both[:, 0] - bias * both[:, 1]
     return weights, bias

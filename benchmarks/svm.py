@@ -242,12 +242,13 @@ def main() -> None:
     parser.add_argument("--features", type=int, default=1296)
     parser.add_argument("--peers", nargs="+", choices=list(PEERS), default=["hog_svm", "textbook"])
     arguments = parser.parse_args()
-    if arguments.what == "few":
-        return few(arguments.rows or 1257, arguments.rounds)
-    if arguments.what == "stream":
-        return stream(arguments.rows or 20_000, arguments.features)
     folder = arguments.data or Path(os.environ.get("TOUCHSTONE_TEST_DATA", ".")) / "fashion_mnist"
-    return compare_on_fashion(folder, arguments.rows or 2000, arguments.test, arguments.peers)
+    if arguments.what == "few":
+        few(arguments.rows or 1257, arguments.rounds)
+    elif arguments.what == "stream":
+        stream(arguments.rows or 20_000, arguments.features)
+    else:
+        compare_on_fashion(folder, arguments.rows or 2000, arguments.test, arguments.peers)
 
 
 if __name__ == "__main__":

@@ -81,6 +81,22 @@ def test_a_removal_that_is_cut_short_leaves_a_whole_model(models, tmp_path, monk
     toolkit.save(toolkit.load_model(folder), folder)
 
 
+def test_a_model_that_cannot_be_put_in_place_leaves_the_older_one(models, tmp_path, monkeypatch):
+    folder, move = toolkit.save(models["linear"], tmp_path / "model"), os.replace
+
+    def refuse(source, target):
+        if Path(target) == folder and not str(source).endswith(".older.partial"):
+            raise OSError("no room")
+        move(source, target)
+
+    before = toolkit.read_card(folder)
+    monkeypatch.setattr("toolkit.artifact.folder.os.replace", refuse)
+    with pytest.raises(OSError, match="no room"):
+        toolkit.save(models["forest"], folder)
+    assert toolkit.read_card(folder) == before
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
 def test_members_that_are_networks_are_found_however_deep(models, tmp_path):
     images, labels = pictures()
     members = [("pixels", models["forest"]), ("network", models["network"])]

@@ -61,7 +61,7 @@ def test_an_actor_that_is_killed_costs_its_own_trial_which_is_run_again(tmp_path
 
 
 def test_an_actor_that_cannot_be_made_says_why(monkeypatch):
-    def broken(job, images, path):
+    def broken(job, images):
         raise ModuleNotFoundError("No module named 'elsewhere'")
 
     monkeypatch.setattr("toolkit.tuning.on_ray._Runner.__init__", lambda self, *told: broken(*told))

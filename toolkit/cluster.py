@@ -1,5 +1,7 @@
 """A Ray cluster: found, or refused in one line. It knows neither trials nor contestants."""
 
+import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from importlib.util import find_spec
 from typing import Any, TypeVar
@@ -13,6 +15,8 @@ Result = TypeVar("Result")
 def connected(address: str) -> Any:
     """The module `ray`, connected: "auto" finds a cluster that runs, "local" starts one here, else its address.
 
+    Its processes import modules from where this one does: a space or a contestant may be of a module beside the caller.
+
     Raises:
         InputError: Ray is not installed, or no cluster answers.
     """
@@ -24,7 +28,9 @@ def connected(address: str) -> Any:
 
     if not ray.is_initialized():
         try:
-            ray.init(None if address == "local" else address, log_to_driver=False, configure_logging=False)
+            paths = {"env_vars": {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}}
+            told: dict[str, Any] = {"log_to_driver": False, "configure_logging": False, "runtime_env": paths}
+            ray.init(None if address == "local" else address, **told)
         except Exception as error:  # a start that took too long is a bare Exception of Ray's
             line = " ".join(str(error).split())[:200]
             raise InputError(

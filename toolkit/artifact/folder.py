@@ -88,6 +88,8 @@ def save(
             os.replace(folder, older)  # in one step: what is left of a killed removal would be no model, and in the way
         os.replace(partial, folder)
     finally:
+        if older.exists() and not folder.exists():
+            os.replace(older, folder)
         for rest in (partial, older):
             shutil.rmtree(rest, ignore_errors=True)
     return folder

@@ -1,6 +1,5 @@
 """Trials on a Ray cluster: actors that stay warm, as the processes of `workers.py` do on one machine."""
 
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Self
@@ -31,10 +30,7 @@ def rays(address: str, workers: int = 1, gpu: bool = False) -> Callable[[Job], "
 class _Runner:
     """The actor; Ray keeps its process."""
 
-    def __init__(self, job: bytes, images: Any, path: list[str]) -> None:
-        sys.path.extend(
-            place for place in path if place not in sys.path
-        )  # a space may be of a module beside the caller
+    def __init__(self, job: bytes, images: Any) -> None:
         job_of_all = cloudpickle.loads(job)
         self.job = replace(job_of_all, rows=replace(job_of_all.rows, images=images))
 
@@ -71,7 +67,7 @@ class Rays:
         """See `Pool`."""
         if place not in self._actors:
             kind = self._ray.remote(_Runner).options(num_cpus=1, num_gpus=self._gpus)
-            self._actors[place] = kind.remote(self._job, self._images, sys.path), 0, 0
+            self._actors[place] = kind.remote(self._job, self._images), 0, 0
         self._busy[self._actors[place][0].run.remote(trial)] = place, trial, deaths
 
     def ended(self) -> list[tuple[str, Trial | None]]:
@@ -87,9 +83,9 @@ class Rays:
             if not error.actor_init_failed and deaths + 1 < DEATHS:
                 self.start(place, trial, deaths + 1)
                 return []
-            what = f"The process that ran it died {deaths + 1} times, perhaps out of memory."
+            what = f"The process that ran it died {deaths + 1} times, perhaps out of memory"
             if error.actor_init_failed:
-                what = f"No process could be started: {str(error).strip().splitlines()[-1]}."
+                what = f"No process could be started: {str(error).strip().splitlines()[-1]}"
             return [(place, replace(trial, status="failed", error=what))]
         if isinstance(result, InputError):
             raise result

@@ -188,5 +188,5 @@ def _death(worker: _Worker, times: int) -> str:
     words = next((line.strip() for line in reversed(lines) if line.strip()), "")
     worker.said.unlink(missing_ok=True)
     if worker.ready:
-        return f"The process that ran it died {times} times (status {status}), perhaps out of memory."
+        return f"The process that ran it died {times} times (status {status}), perhaps out of memory"
     return f"The process that was to run it died {times} times while it started (status {status}): {words[:300]}"
