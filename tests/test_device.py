@@ -14,6 +14,7 @@ from toolkit.evaluation import (
     compare_pairs,
     details,
     evaluate,
+    picks,
     point_metrics,
     reliability,
     risk_coverage,
@@ -21,6 +22,8 @@ from toolkit.evaluation import (
     threshold_for,
 )
 from toolkit.evaluation import device as where
+from toolkit.evaluation.precision import double_precision, to_numpy
+from toolkit.evaluation.resampling import draws
 
 
 @pytest.fixture
@@ -152,3 +155,35 @@ def test_order_places_and_counts_are_numpy_s(values):
     assert_array_equal(found["sums"], np.bincount(whole, whole, minlength=5))
     if len(finite):
         assert_array_equal(middle, np.quantile(finite, [0.1, 0.5, 0.9]))
+
+
+@pytest.mark.jax
+def test_picks_are_the_generator_s_whoever_makes_them():
+    known = [6457827717110365317, 3203168211198807973, 9817491932198370423]  # SplitMix64, seed 1234567
+    halves = picks._halves(np.arange(1, 4), 1234567, np).astype(np.uint64)
+    assert_array_equal(halves[::2] + (halves[1::2] << np.uint64(32)), np.array(known, dtype=np.uint64))
+    multiplicity, urn = np.array([2, 0, 1, 5, 3, 1]), np.array([1, 0, 0, 1, 0, 2])
+    urns = picks.Urns.of(multiplicity, urn, 3)
+    assert_array_equal(urns.owner, [2, 4, 4, 4, 0, 0, 3, 3, 3, 3, 3, 5])
+    number = np.array([[4, 7, 1], [0, 9, 0], [3, 3, 3]])
+    for key, start in ((0, 0), (-3, 22), (2**63 - 1, 2**40)):
+        host = picks._on_the_host(urns, number, key, start)
+        assert_array_equal([host[:, urn == index].sum(axis=1) for index in range(3)], number.T)
+        assert_array_equal(to_numpy(picks._on_the_device(urns, number, key, start)), host)
+
+
+@pytest.mark.jax
+def test_cells_drawn_on_the_host_and_rows_picked_on_the_device_add_up(both):
+    multiplicity, stratum = np.append(np.ones(600, dtype=int), [40, 9, 500]), np.append(np.arange(601) % 2, [2, 2])
+    drawn = double_precision(lambda: to_numpy(next(draws(multiplicity, stratum, 3, np.random.default_rng(0)))))
+    host, device = both(drawn)
+    assert_array_equal(host, device)
+    for index in range(3):
+        assert_array_equal(host[:, stratum == index].sum(axis=1), [multiplicity[stratum == index].sum()] * 3)
+
+
+def test_picks_go_on_where_the_last_ones_ended():
+    urns = picks.Urns.of(np.ones(50, dtype=int), np.zeros(50, dtype=int), 1)
+    whole = picks.picked(urns, np.array([[50], [50], [50]]), 7, 0)
+    parts = [picks.picked(urns, np.array([[50]]), 7, start) for start in (0, 25, 50)]
+    assert_array_equal(whole, np.concatenate(parts))

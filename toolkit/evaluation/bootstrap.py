@@ -90,8 +90,9 @@ def area_replicates(rows: Sequence[Rows], design: Design, resamples: int, seed: 
     multiplicity = np.ones(design.units, dtype=np.int64)
     found: list[dict[str, list[Doubles]]] = [{name: [] for name in AREAS} for _ in rows]
     for counts in draws(multiplicity, design.unit_stratum, resamples, rng):
-        drawn = np.ascontiguousarray(counts.T, dtype=np.float32)  # sums are exact up to 2**24 rows
-        weights = ops.convert_to_tensor(drawn if design.cluster is None else drawn[design.cluster])
+        weights = ops.transpose(ops.cast(ops.convert_to_tensor(counts), "float32"))  # sums are exact up to 2**24 rows
+        if design.cluster is not None:
+            weights = ops.take(weights, ops.convert_to_tensor(design.cluster), axis=0)
         for replicates, one in zip(found, rows, strict=True):
             for name, values in zip(AREAS, _weighted_areas(one, weights), strict=True):
                 replicates[name].append(values)

@@ -1,11 +1,12 @@
 """Resampled totals: the bootstrap of anything that is a function of sums over rows. It knows no metric.
 
-What is drawn is drawn by NumPy's generator on the host, so that a seed gives the same intervals on every device and
-backend; what is drawn is counted and summed on the device.
+Counts of cells, few numbers, are drawn by NumPy's generator on the host, picks of rows, many numbers, by a counter on
+the device: a seed gives the same intervals on every device and backend. All are counted and summed on the device.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from keras import ops
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from toolkit.evaluation import device
 from toolkit.evaluation.checks import Labels
 from toolkit.evaluation.design import Design
+from toolkit.evaluation.picks import Urns, picked
 from toolkit.evaluation.precision import BLOCK, to_double, to_numpy
 
 Doubles = NDArray[np.float64]
@@ -107,48 +109,32 @@ def resample_mean(values: Doubles, design: Design, resamples: int, seed: int) ->
     return np.asarray(sums[:, 0] / sums[:, 1])
 
 
-def draws(
-    multiplicity: Labels, stratum: Labels, resamples: int, rng: np.random.Generator
-) -> Iterator[NDArray[np.int64]]:
-    """How often each unit occurs in the resamples, int64 (B, U) at a time, drawn stratum by stratum."""
-    members = [np.flatnonzero(stratum == index) for index in range(int(stratum.max()) + 1)]
-    step = max(1, BLOCK // max(len(multiplicity), int(multiplicity[~_heavy(multiplicity)].sum())))
-    for start in range(0, resamples, step):
-        size = min(step, resamples - start)
-        counts = np.empty((size, len(multiplicity)), dtype=np.int64)
-        for units in members:
-            counts[:, units] = _draw(multiplicity[units], size, rng)
-        yield counts
+def draws(multiplicity: Labels, stratum: Labels, resamples: int, rng: np.random.Generator) -> Iterator[Any]:
+    """How often each unit occurs in the resamples, float64 (B, U) at a time, on the host or the device, by stratum.
+
+    Where units are few or stand for many rows, their counts are drawn at once, which costs about 8 picks of a row; the
+    rows of all others are picked.
+    """
+    heavy = (multiplicity > 8) | (len(multiplicity) <= 512)
+    urns = Urns.of(np.where(heavy, 0, multiplicity), stratum, int(stratum.max()) + 1)
+    strata = [(index, np.flatnonzero(heavy & (stratum == index))) for index in np.unique(stratum[heavy])]
+    key, start = int(rng.integers(2**63)), 0
+    step = max(1, BLOCK // max(len(multiplicity), len(urns.owner)))
+    for block in range(0, resamples, step):
+        size = min(step, resamples - block)
+        number = np.tile(urns.size, (size, 1))
+        counts = np.zeros((size if strata else 1, len(multiplicity)))
+        for index, units in strata:
+            rows = np.append(multiplicity[units], urns.size[index])
+            drawn = rng.multinomial(rows.sum(), rows / rows.sum(), size=size)
+            counts[:, units], number[:, index] = drawn[:, :-1], drawn[:, -1]
+        yield counts + picked(urns, number, key, start) if len(urns.owner) else counts
+        start += int(number.sum())
 
 
-def _heavy(multiplicity: Labels) -> NDArray[np.bool_]:
-    """Units (U,) whose count is drawn at once, at about the cost of 8 picks of a row; all where there are few."""
-    return (multiplicity > 8) | (len(multiplicity) <= 512)
-
-
-def _draw(multiplicity: Labels, size: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Multinomial counts (size, U): of heavy units, and of all rows of the others together, which are then picked."""
-    heavy, rows = _heavy(multiplicity), int(multiplicity.sum())
-    light = multiplicity[~heavy]
-    drawn = rng.multinomial(rows, np.append(multiplicity[heavy], light.sum()) / rows, size=size)
-    if not len(light):
-        return drawn[:, :-1]
-    counts = np.empty((size, len(multiplicity)), dtype=np.int64)
-    counts[:, heavy] = drawn[:, :-1]
-    owner = np.repeat(np.arange(len(light), dtype=np.int32), light)
-    picks = owner[rng.integers(0, len(owner), size=int(drawn[:, -1].sum()), dtype=np.uint32)].astype(np.int64)
-    starts = len(light) * np.arange(size)
-    if heavy.any():
-        picks += np.repeat(starts, drawn[:, -1])
-    else:  # as many in each
-        picks.reshape(size, rows)[:] += starts[:, None]
-    counts[:, ~heavy] = device.tally(picks, size * len(light)).reshape(size, len(light))
-    return counts
-
-
-def _totals(table: Table, counts: NDArray[np.int64], rng: np.random.Generator) -> Doubles:
+def _totals(table: Table, counts: Any, rng: np.random.Generator) -> Doubles:
     """Counts (B, U) of the units -> totals (B, F), summed on the device."""
-    drawn = to_double(np.ascontiguousarray(counts.T))
+    drawn = ops.transpose(ops.convert_to_tensor(counts))
     entries = ops.take(drawn, ops.convert_to_tensor(table.unit), axis=0) * to_double(table.value)[:, None]
     column = ops.convert_to_tensor(table.column.astype(np.int32))
     totals = np.array(to_numpy(ops.transpose(ops.segment_sum(entries, column, num_segments=table.columns))))
