@@ -2,7 +2,7 @@
 
 import sys
 
-from toolkit.cli.options import app, wake_keras
+from toolkit.cli.options import app, terminal, wake_keras
 
 MEND = "pip install --upgrade"
 
@@ -10,12 +10,11 @@ MEND = "pip install --upgrade"
 @app.command()
 def doctor() -> None:
     """Versions, devices, what is missing and the command that mends it; status 1 where something needed is."""
-    from rich.console import Console
     from rich.table import Table
 
     from toolkit.environment import device, lacking, unseen_gpu, versions
 
-    console, wanting = Console(), lacking()
+    console, wanting = terminal(), lacking()
     table = Table("package", "version", box=None, pad_edge=False)
     for package, number in versions().items():
         table.add_row(package, number)

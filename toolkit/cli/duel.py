@@ -36,6 +36,7 @@ from toolkit.cli.options import (
     own_modules,
     recipe_of,
     runs_folder,
+    terminal,
     wake_keras,
     wants_gpu,
 )  # fmt: skip
@@ -45,7 +46,6 @@ from toolkit.errors import InputError
 @app.command("list")
 def list_() -> None:
     """Contestants and embedded data sets."""
-    from rich.console import Console
     from rich.table import Table
 
     from toolkit.names import BACKBONE_HEADS, CATALOGUE, FEATURES, HEADS, TUNED
@@ -65,7 +65,7 @@ def list_() -> None:
             table.add_row(name, entry.side, entry.summary)
     for family, members in backbones.items():
         families.add_row(family, ", ".join(members))
-    console = Console()
+    console = terminal()
     console.print(table, "Features and a head make more of them, as hog_forest or resnet50_svm:", composed)
     console.print("Backbones with ImageNet's weights, or --weights NAME=PATH, or NAME=none:", families)
 
@@ -241,9 +241,8 @@ def _elsewhere(ray: str) -> Any:
 
 
 def _print(tables: Iterable[Any], lines: Iterable[str]) -> None:
-    from rich.console import Console
 
-    console = Console()
+    console = terminal()
     for table in tables:
         console.print(table)
     for line in lines:

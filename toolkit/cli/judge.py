@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from toolkit.cli.options import Confidence, Json, Resamples, Seed, app, wake_keras
+from toolkit.cli.options import Confidence, Json, Resamples, Seed, app, terminal, wake_keras
 from toolkit.errors import InputError, unknown
 from toolkit.runs import Predictions, check_together, read_predictions
 
@@ -131,12 +131,10 @@ def _validation(path: Path | None, stored: dict[str, Predictions]) -> Prediction
 
 def _show(results: dict[str, Any], pairs: Sequence[Any], together: Any, further: Sequence[Any]) -> None:
     """Tables of metrics, of classes, of pairs, and of what was asked besides."""
-    from rich.console import Console
-
     from toolkit.cli.asked import add, table
     from toolkit.pair_table import pair_table
 
-    console = Console()
+    console = terminal()
     many = max(1, (console.width - 20) // 22)  # contestants side by side
     names = list(results)
     first = results[names[0]]

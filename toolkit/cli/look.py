@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from toolkit.cli.options import Cache, Data, Json, app
+from toolkit.cli.options import Cache, Data, Json, app, terminal
 from toolkit.errors import InputError, unknown
 
 
@@ -20,8 +20,6 @@ def audit(
     as_json: Json = False,
 ) -> None:
     """What is wrong with the images: unreadable files, copies, leaks, odd looks, what gives a class away."""
-    from rich.console import Console
-
     from toolkit.data.audit import audit as look_at
     from toolkit.runs import read_predictions
 
@@ -29,11 +27,11 @@ def audit(
     if as_json:
         print(json.dumps(result.to_dict(), indent=2, ensure_ascii=False))
     else:
-        Console().print(result.table())
+        terminal().print(result.table())
     if out is not None:
         result.write(out)
     if out is not None and not as_json:
-        Console().print(f"Written to {out}", highlight=False, markup=False)
+        terminal().print(f"Written to {out}", highlight=False, markup=False)
 
 
 def _predictions_of(run: Path) -> list[Path]:
@@ -53,7 +51,6 @@ def cache_(
     cache: Cache = None,
 ) -> None:
     """Decoded images kept between runs: list them, or clear them."""
-    from rich.console import Console
     from rich.table import Table
 
     from toolkit.data.cache import clear as empty
@@ -77,4 +74,4 @@ def cache_(
     for entry in found:
         shape = " x ".join(map(str, entry.shape)) or "not finished"
         table.add_row(entry.key[:12], shape, f"{entry.bytes / 1e6:,.1f}", entry.source)
-    Console().print(table)
+    terminal().print(table)

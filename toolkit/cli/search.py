@@ -31,6 +31,7 @@ from toolkit.cli.options import (
     own_modules,
     recipe_of,
     runs_folder,
+    terminal,
     wake_keras,
     wants_gpu,
 )  # fmt: skip
@@ -75,8 +76,6 @@ def tune(
     cache: Cache = None,
 ) -> None:
     """Search the settings of one contestant on the validation rows; the test rows are left alone."""
-    from rich.console import Console
-
     from toolkit.catalogue import check_names, space, weights_of
     from toolkit.cli.live import line, said, title_of, trials_table, watching
     from toolkit.tuning import Budget, rays
@@ -103,7 +102,7 @@ def tune(
     recipe = shorter(recipe, len(dataset.train))
     settings = replace(settings, about={"recipe": json.loads(recipe.to_json()), "weights": str(begun)})
     function = space(name, dataset.image_shape, seed=seed, recipe=recipe, weights=begun)
-    console = Console()
+    console = terminal()
     if role == "worker":
         from toolkit.tuning import work
 

@@ -21,6 +21,7 @@ from toolkit.cli.options import (
     Weights,
     app,
     own_modules,
+    terminal,
     wake_keras,
 )  # fmt: skip
 from toolkit.errors import InputError
@@ -143,14 +144,13 @@ def _join(count: int, coordinator: str, number: int, purpose: Any) -> None:
 
 def _show(result: Any, dataset: Any) -> None:
     """The numbers, the diagnosis, the curves and where all of it is."""
-    from rich.console import Console
     from rich.table import Table
 
     from toolkit.report.curves import write_curves, write_rates
     from toolkit.runs import read_json
     from toolkit.training.diagnosis import Diagnosis
 
-    console = Console()
+    console = terminal()
     for part, evaluation in result.evaluations.items():
         table = Table("metric", "value", "low", "high", title=f"{result.name}: {evaluation.rows:,} {part} images")
         for name, interval in evaluation.metrics.items():

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from toolkit.cli.options import Json, app, wake_keras
+from toolkit.cli.options import Json, app, terminal, wake_keras
 from toolkit.errors import InputError, unknown
 
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="RUN/NAME/model, or a folder that toolkit.save wrote.")]
@@ -178,7 +178,6 @@ def bench(
     if as_json:
         print(json.dumps({"model": str(model), "images": source, **asdict(cost)}, indent=2))
         return
-    from rich.console import Console
     from rich.table import Table
 
     title = f"{model}: {source}, {' x '.join(map(str, predictor.image_shape))}, {cost.threads} cores"
@@ -189,7 +188,7 @@ def bench(
     ):
         told = (f"{median * 1e3:.2f}", f"{late * 1e3:.2f}", f"{median / count * 1e3:.3f}", f"{count / median:,.0f}")
         table.add_row(str(count), *told)
-    Console().print(table)
+    terminal().print(table)
 
 
 @app.command()

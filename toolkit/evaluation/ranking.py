@@ -1,6 +1,7 @@
 """ROC AUC and average precision, one class against the rest, and what each row does to them. It resamples nothing."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from toolkit.evaluation import device
 from toolkit.evaluation.checks import Labels, Probabilities
-from toolkit.evaluation.precision import BLOCK, order_keys, round_up, to_double, to_numpy
+from toolkit.evaluation.precision import BLOCK, double_precision, order_keys, round_up, to_double, to_numpy
 
 Doubles = NDArray[np.float64]
 
@@ -59,14 +60,26 @@ def rank_classes(labels: Labels, probabilities: Probabilities, influence: bool =
 
 
 def _sorted_columns(probabilities: Probabilities) -> Iterator[tuple[int, Any, Any]]:
-    """Each class's index, its scores as order keys and these in rising order, (N,), several classes at a time."""
+    """Each class's index, its scores as order keys and these in rising order, (N,), several classes at a time.
+
+    While the caller works on some, another thread sorts the next.
+    """
     rows, classes = probabilities.shape
     step = max(1, BLOCK // rows)
-    for start in range(0, classes, step):
+
+    @double_precision  # JAX keeps its precision by thread
+    def made(start: int) -> tuple[Any, Any]:
         scores = order_keys(np.ascontiguousarray(probabilities[:, start : start + step].T))
-        ordered = device.sorted_rows(scores)
-        for offset in range(len(scores)):
-            yield start + offset, scores[offset], ordered[offset]
+        return scores, device.sorted_rows(scores)
+
+    with ThreadPoolExecutor(1) as ahead:
+        waiting = ahead.submit(made, 0)
+        for start in range(0, classes, step):
+            scores, ordered = waiting.result()
+            if start + step < classes:
+                waiting = ahead.submit(made, start + step)
+            for offset in range(len(scores)):
+                yield start + offset, scores[offset], ordered[offset]
 
 
 def _one_class(scores: Any, ordered: Any, positive: NDArray[np.bool_], influence: bool) -> tuple[Any, ...]:

@@ -239,7 +239,7 @@ class KerasClassifier(BaseEstimator):
         """What the curves of the last fit say, and what to change."""
         if not hasattr(self, "history_"):
             raise NotFittedError("Expected a fitted classifier. Received: one that has seen no images. Call fit first.")
-        return diagnose(self.history_, self.best_epoch_, len(self.classes_))
+        return diagnose(self.history_, self.best_epoch_, len(self.classes_), bool(self.options.get("mirror")))
 
     def learned(self) -> dict[str, Any]:
         """What `fit` learned beside the network's weights: every attribute that ends in `_`; empty before `fit`."""

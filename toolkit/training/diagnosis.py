@@ -38,14 +38,17 @@ class Diagnosis:
         return f"{self.kind[0].upper()}{self.kind[1:]}: {self.words}{tries}"
 
 
-def diagnose(history: Mapping[str, Sequence[float | None]], best_epoch: int, classes: int) -> Diagnosis:
+def diagnose(
+    history: Mapping[str, Sequence[float | None]], best_epoch: int, classes: int, mirror: bool = False
+) -> Diagnosis:
     """Judge `history_` and `best_epoch_` of a `KerasClassifier` that was fitted on so many classes.
 
     Of a training in phases, the phase of the best epoch is judged. Without rows held back, over-fitting is not seen.
+    mirror: whether features are averaged over an image and its mirror image already.
     """
     loss, accuracy, held, right, best = _of_phase(history, best_epoch)
     if history.get("phase") and history["phase"][best_epoch] == OPTIMUM:
-        return _of_optimum(accuracy[best], right[best] if right else math.nan, classes)
+        return _of_optimum(accuracy[best], right[best] if right else math.nan, classes, mirror)
     if len(loss) < FEWEST:
         words = f"the curve has {len(loss)} of the {FEWEST} epochs that it takes to say anything."
         return Diagnosis("too short", words, ("Train longer: more `epochs`.",))
@@ -82,7 +85,7 @@ def diagnose(history: Mapping[str, Sequence[float | None]], best_epoch: int, cla
     return Diagnosis("fine", f"{reached}; the best epoch was {best + 1} of {len(loss)}.", advice)
 
 
-def _of_optimum(learned: float, unseen: float, classes: int) -> Diagnosis:
+def _of_optimum(learned: float, unseen: float, classes: int, mirror: bool) -> Diagnosis:
     """Of a linear head that was solved: no longer training would change it, so only its two accuracies count."""
     words = f"the linear head was solved to its optimum: accuracy {learned:.3f} on the rows learned from"
     if not math.isfinite(unseen):
@@ -91,11 +94,13 @@ def _of_optimum(learned: float, unseen: float, classes: int) -> Diagnosis:
     if max(learned, unseen) - 1 / classes < LITTLE * (1 - 1 / classes):
         return Diagnosis("under-fitting", f"{words}, where {1 / classes:.3f} is guessing.", _OPTIMUM["under-fitting"])
     if learned - unseen > GAP:
-        return Diagnosis("over-fitting", f"{words}.", _OPTIMUM["over-fitting"])
+        more = "More images" + ("." if mirror else _MIRROR)
+        return Diagnosis("over-fitting", f"{words}.", (more, *_OPTIMUM["over-fitting"]))
     return Diagnosis("fine", f"{words}.", ())
 
 
 OPTIMUM = 1.5  # the phase of such a head in a history
+_MIRROR = "; or features averaged over each image and its mirror image: the option `mirror`."
 _OPTIMUM = {
     "under-fitting": (
         "Another or a larger backbone, larger images.",
@@ -103,7 +108,6 @@ _OPTIMUM = {
         "Look at the labels: `touchstone audit DATA`.",
     ),
     "over-fitting": (
-        "More images; or features averaged over each image and its mirror image: the option `mirror`.",
         "Its last layers fine-tuned with variation: `unfreeze=0.3`, `augment`.",
         "Another backbone, nearer to these images.",
     ),
