@@ -108,7 +108,7 @@ def test_brightness_and_contrast_are_the_formula():
     assert_allclose(augment(images, plan), np.clip(127.5 + factor * (images - 127.5), 0, 255), atol=0.51)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     height=st.integers(8, 64),
     width=st.integers(8, 64),

@@ -100,7 +100,7 @@ def test_bombs_are_refused_by_their_header(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize("file_format", ["PNG", "JPEG", "TIFF", "WEBP", "BMP", "GIF", "PPM"])
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.data())
 def test_cut_and_scrambled_files_give_a_picture_or_a_reason(file_format: str, choice: st.DataObject) -> None:
     content = bytearray(packed(photograph(), file_format))
@@ -143,7 +143,6 @@ def test_large_jpegs_decoded_small_look_as_if_decoded_whole(size: tuple[int, int
 
 
 @given(st.tuples(*[st.integers(1, 40)] * 4), st.sampled_from(decoding.FITS), st.sampled_from([1, 3]))
-@settings(deadline=None)
 def test_resize_gives_the_size_and_keeps_a_constant(sizes: tuple[int, ...], fit: decoding.Fit, channels: int) -> None:
     height, width, target_height, target_width = sizes
     resized = resize(np.full((height, width, channels), 77, np.uint8), (target_height, target_width), fit)

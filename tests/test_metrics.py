@@ -70,7 +70,7 @@ def assert_equal_to_reference(labels, probabilities):
         assert found[name] == pytest.approx(value, abs=TOLERANCE, nan_ok=True), name
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(
     rows=st.integers(1, 60),
     classes=st.integers(2, 8),

@@ -9,7 +9,7 @@ from scipy.optimize import minimize
 from baselines.newton import products, squared_hinge
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     rows=st.integers(2, 60), features=st.integers(1, 80), seed=st.integers(0, 2**16), apart=st.sampled_from([0, 1, 30]),
     twice=st.booleans(), C=st.sampled_from([1e-3, 1.0, 1e3]),

@@ -23,7 +23,7 @@ def epoch_of(batches, epoch):
     return [np.concatenate(parts) for parts in zip(*made, strict=True)]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(rows=st.integers(1, 60), size=st.integers(1, 70), seed=st.integers(0, 2**32 - 1), epoch=st.integers(0, 1000))
 def test_each_row_comes_once_an_epoch_with_its_own_label(rows, size, seed, epoch):
     labels = np.arange(rows) % 3

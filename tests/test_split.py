@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from toolkit.data.split import folds, split_rows
@@ -15,7 +15,6 @@ def labels_of(counts: list[int], seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).permutation(np.repeat(np.arange(len(counts)), counts))
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.integers(3, 60), min_size=3, max_size=3), st.floats(0.02, 0.4), st.floats(0.02, 0.4), st.integers(0, 9)
 )
@@ -68,7 +67,6 @@ def torn(parts: list[np.ndarray], groups: np.ndarray) -> int:
     return sum(map(len, held)) - len(set().union(*held))
 
 
-@settings(deadline=None)
 @given(st.integers(0, 50), st.integers(1, 6))
 def test_no_group_is_torn_and_shares_stay_close(seed: int, largest: int) -> None:
     random = np.random.default_rng(seed)
@@ -97,7 +95,6 @@ def test_groups_that_leave_a_split_empty_are_refused() -> None:
         split_rows(labels, NAMES[:2], groups=groups)
 
 
-@settings(deadline=None)
 @given(st.integers(2, 6), st.integers(0, 20), st.booleans())
 def test_folds_hold_out_each_row_once_and_each_class_in_its_share(count: int, seed: int, grouped: bool) -> None:
     labels = labels_of([31, 47, 60], seed)

@@ -334,7 +334,7 @@ def test_weight_decay_spares_biases_and_norms(name):
     assert changed == {"kernel"}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     labels=st.lists(st.integers(0, 4), min_size=1, max_size=80).map(np.array),
     share=st.floats(0, 0.9),
@@ -350,7 +350,7 @@ def test_holdout_takes_a_share_of_each_class_and_never_all_of_it(labels, share, 
         assert size - kept > share * size - 1 or kept == 1
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     rows=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 9)), min_size=1, max_size=80),
     share=st.floats(0.05, 0.5),
