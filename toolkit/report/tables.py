@@ -7,6 +7,7 @@ from typing import Any
 from toolkit.report.facts import cost_notes
 from toolkit.report.figures.cost import PRICES
 from toolkit.report.figures.intervals import points_between
+from toolkit.report.judged import temperature_rows
 from toolkit.report.reading import Interval, Run
 from toolkit.report.repeats import repeats_cells
 from toolkit.report.text import MISSING, fixed, p_value, points_needed
@@ -52,6 +53,13 @@ def costs_table(run: Run) -> Table:
     return Table(caption, ["contestant", *(price.head for price in prices)], rows)
 
 
+def temperature_table(run: Run) -> Table:
+    """What one temperature fitted on rows held back makes of ECE and log loss; no rows where no contestant has one."""
+    head = ["contestant", "temperature", "ECE before", "after", "log loss before", "after"]
+    rows = [[entrant.name, *(_joined(*cell) for cell in cells)] for entrant, cells in temperature_rows(run)]
+    return Table(f"{run.title}: one temperature, fitted on images held back, before and after on the test.", head, rows)
+
+
 def pairs_table(run: Run) -> Table:
     """Every two contestants, the more accurate of the two first: accuracy difference, p values, verdict."""
     places = {entrant.name: place for place, entrant in enumerate(run.entrants)}
@@ -79,6 +87,11 @@ def pairs_table(run: Run) -> Table:
     return Table(caption, ["pair", "difference", "p", "Holm p", "smallest that would show", "verdict"], rows)
 
 
+def _joined(shown: str, small: str) -> str:
+    """What is shown and the small addition in one cell; ends of an interval in brackets."""
+    return f"{shown} [{small.replace('..', ', ')}]" if ".." in small else ", ".join(filter(None, (shown, small)))
+
+
 def _with_ends(interval: Interval | None, decimals: int = 3) -> str:
     if interval is None:
         return MISSING
@@ -102,10 +115,11 @@ def latex(runs: Sequence[Run]) -> str:
 
 
 def _tables(run: Run) -> list[Table]:
-    costs, chosen = costs_table(run), tuning_cells(run)
+    costs, chosen, cooled = costs_table(run), tuning_cells(run), temperature_table(run)
     further = [Table(*cells) for cells in (*([chosen] if chosen else []), *repeats_cells(run))]
     pairs = [pairs_table(run)] if run.pairs else []
-    return [leaderboard(run), *([costs] if len(costs.head) > 1 else []), *pairs, *further]
+    told = [*([costs] if len(costs.head) > 1 else []), *([cooled] if cooled.rows else [])]
+    return [leaderboard(run), *told, *pairs, *further]
 
 
 def _markdown_table(table: Table) -> str:
