@@ -332,7 +332,7 @@ def test_tables_for_papers(made, tmp_path):
     assert len(rows) == 4 * (2 + 3)  # leaderboard of three, their costs, temperatures, three pairs
     assert any(row.startswith("| cnn | 1.37, on 213 images | ") for row in rows)
     assert all(line.count(" | ") == rows[0].count(" | ") for line in rows[:5])
-    assert "lbp & \\<b\\>svm\\</b\\>" in markdown
+    assert "lbp \\& \\<b\\>svm\\</b\\>" in markdown
     latex = write_tables([made.folder], tmp_path / "table.tex", "tex").read_text()
     assert latex.count(r"\begin{table*}") == latex.count(r"\end{table*}") == 4
     assert r"lbp \& \textless{}b\textgreater{}svm\textless{}/b\textgreater{}" in latex

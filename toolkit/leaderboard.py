@@ -147,7 +147,8 @@ class Comparison:
 
     def pair_table(self) -> "Table":
         """A row for each pair: the verdict, and the smallest difference that this test set could have shown."""
-        return pair_table(self.pairs, [outcome.name for outcome in self.ranked()], self.cochran)
+        names = [outcome.name for outcome in self.ranked()]
+        return pair_table(self.pairs, names, self.cochran, clustered="clusters" in self.data)
 
     def verdict(self) -> str:
         """The answer in two sentences: who is the most accurate, who cannot be told from it, and what is cheap."""

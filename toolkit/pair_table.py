@@ -11,18 +11,24 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
-def pair_table(pairs: Sequence[Pair], ranked: Sequence[str], cochran: tuple[float, float] | None = None) -> "Table":
+def pair_table(
+    pairs: Sequence[Pair],
+    ranked: Sequence[str],
+    cochran: tuple[float, float] | None = None,
+    clustered: bool = False,
+) -> "Table":
     """Pairs of contestants as a rich table, in the order of the names `ranked`, the more accurate of the two first.
 
-    cochran: Q and p over all of them, for the caption.
+    cochran: Q and p over all of them, for the caption. clustered: rows share groups, and those were tested.
     """
     from rich import box
     from rich.markup import escape
     from rich.table import Table
 
+    test = "McNemar over groups of rows" if clustered else "exact McNemar"
     together = "" if cochran is None else f" All together: Cochran's Q {cochran[0]:.1f}, p {cochran[1]:.2g}."
     table = Table(
-        caption="Accuracy of the first minus that of the second. p: exact McNemar, corrected for all pairs (Holm); the "
+        caption=f"Accuracy of the first minus that of the second. p: {test}, corrected for all pairs (Holm); the "
         "interval is of its pair alone. Shows from: the smallest difference that would be significant among so many "
         f"pairs.{together}",
         box=box.SIMPLE_HEAD,

@@ -9,6 +9,7 @@ import numpy as np
 
 from toolkit.errors import InputError
 from toolkit.evaluation import RecipePair, compare_recipes
+from toolkit.evaluation.evidence import BOUNDS, LOWER_IS_BETTER
 from toolkit.evaluation.paired import CANNOT_TELL
 from toolkit.evaluation.rounding import rounded_up
 from toolkit.leaderboard import Comparison
@@ -102,13 +103,16 @@ def repeat(
     Where settings were tuned, they were so once, on the validation rows of the split of seed `tuned_on`: rows that
     another split puts into its test may have helped to choose them, alike for all contestants.
     """
+    if metric in LOWER_IS_BETTER:
+        raise InputError(f"Expected a metric of which higher is better, such as accuracy. Received: {metric}.")
     if len(seeds) < 2:
         raise InputError(f"Expected two or more seeds. Received: {len(seeds)}.")
     results = [run(seed) for seed in seeds]
     names = list(results[0].outcomes)
     scores = {name: tuple(float(one.outcomes[name].evaluation[metric].value) for one in results) for name in names}
     rows = results[0].data["rows"]
-    pairs = compare_recipes(scores, test_rows=rows["test"], train_rows=rows["fit"]) if len(names) > 1 else ()
+    told = {"test_rows": rows["test"], "train_rows": rows["fit"], "shares": metric not in BOUNDS}
+    pairs = compare_recipes(scores, **told) if len(names) > 1 else ()
     repeats = Repeats(metric, tuple(seeds), scores, pairs, tuned_on)
     if out is not None:
         write_json(Path(out) / "seeds.json", repeats.to_dict())

@@ -10,6 +10,7 @@ import re
 import shutil
 import uuid
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 
 from toolkit.errors import InputError
 
+LONGEST = 200  # bytes of a contestant's folder; file systems take 255, and files beside it add to that
 HELD_OUT = "held_out.npz"  # of a contestant: as predictions.npz, of rows that its fit held back
 TUNING = "tuning"  # the folder of a run's searches, which come before the run itself
 CHECKPOINT = "checkpoint.npz"  # of a network, after each epoch of its training
@@ -108,6 +110,8 @@ def folder_names(names: Iterable[str]) -> dict[str, str]:
     folders: dict[str, str] = {}
     for name in names:
         folder = re.sub(r"[^\w.+-]+", "_", name).strip("._") or "contestant"
+        if len(folder.encode()) > LONGEST:
+            raise InputError(f"Expected contestant names of {LONGEST} letters or fewer. Received: {name[:40]!r}...")
         if folder.lower() in {taken.lower() for taken in folders.values()}:
             raise InputError(f"Expected contestant names that differ in letters or digits. '{name}' repeats another's.")
         folders[name] = folder
@@ -227,7 +231,7 @@ def read_predictions(path: str | Path) -> Predictions:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             arrays = {key: stored[key] for key in stored.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         reason = "it holds Python objects" if "allow_pickle" in str(error) else error
         raise InputError(f"Expected an .npz of plain arrays. {path} cannot be read: {reason}") from None
     missing = [key for key in ("labels", "probabilities") if key not in arrays]
@@ -236,15 +240,23 @@ def read_predictions(path: str | Path) -> Predictions:
             f"Expected 'labels' and 'probabilities' in {path}. Received: {', '.join(sorted(arrays)) or 'nothing'}."
         )
     labels, probabilities = arrays["labels"], arrays["probabilities"]
-    columns = probabilities.shape[1] if probabilities.ndim == 2 else 0
+    rows, classes = labels.shape[:1], probabilities.shape[1:2]
+    names = arrays.get("names", np.arange(*rows or (0,)).astype(np.str_))
+    class_names = arrays.get("class_names", np.arange(*classes or (0,)))
     column_names = arrays.get("column_names", np.zeros(0, np.str_))
+    columns = arrays.get("columns", np.zeros((0, *rows)))
+    expected = {"names": (names, rows), "class_names": (class_names, class_names.shape[:1] or classes)}
+    expected |= {"columns": (columns, (*column_names.shape, *rows))}
+    for key, (array, shape) in expected.items():
+        if array.shape != shape and rows != (0,):
+            raise InputError(f"Expected {key} of shape {shape} in {path}. Received: {array.shape}.")
     return Predictions(
         labels=labels,
         probabilities=probabilities,
-        names=arrays.get("names", np.arange(len(labels)).astype(np.str_)),
-        class_names=tuple(str(name) for name in arrays.get("class_names", np.arange(columns))),
+        names=names,
+        class_names=tuple(str(name) for name in class_names),
         manifest=str(arrays.get("manifest", "")),
-        columns={str(name): arrays["columns"][index] for index, name in enumerate(column_names)},
+        columns={str(name): column for name, column in zip(column_names, columns, strict=True)},
     )
 
 

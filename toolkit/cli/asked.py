@@ -82,11 +82,15 @@ def differences(one: Predictions, told: Mapping[str, Any], metrics: Sequence[str
         return []
     how = {**how, "method": "bca" if how["method"] == "score" else how["method"]}
     shown = table("Pairs by other metrics", "pair", "metric", "difference", "p", "shows from", "verdict")
-    shown.caption = f"Paired bootstrap; p corrected for all pairs of a metric (Holm). {SHOWS_FROM}"
+    shown.caption = (
+        "Paired bootstrap; p is the larger of its own and that of exchanging the two at random, corrected for all "
+        f"pairs of a metric (Holm). {SHOWS_FROM}"
+    )
     found = {name: evaluation.compare_metric(one.labels, told, name, **how) for name in metrics}
     for name, pairs in found.items():
         for pair in pairs:
-            ends = f"{pair.difference:+.3f} ({pair.low:+.3f}..{pair.high:+.3f})"
+            ends = "undefined" if math.isnan(pair.difference) else f"{pair.difference:+.3f}"
+            ends += "" if math.isnan(pair.low) else f" ({pair.low:+.3f}..{pair.high:+.3f})"
             p, shows = p_value(pair.holm_p), shows_from(pair.smallest_difference)
             add(shown, f"{pair.a} - {pair.b}", name.replace("_", " "), ends, p, shows, pair.verdict)
     plain = {name: [pair.to_dict() for pair in pairs] for name, pairs in found.items()}

@@ -76,6 +76,7 @@ def evaluate(
     from toolkit.cli import asked
     from toolkit.evaluation import cochran_q, compare_pairs
     from toolkit.evaluation import evaluate as judge
+    from toolkit.pair_table import pair_table
 
     first = next(iter(stored.values()))
     for name in (by, cluster, None if stratify == "class" else stratify):
@@ -104,7 +105,8 @@ def evaluate(
         return
     wanted = [answer.table for answer in differences]
     wanted += [answer.table for given in answers.values() for answer in given if len(stored) == 1 or answer.asked]
-    _show(results, pairs, together, wanted)
+    tested = [pair_table(pairs, _ranked(results), together, bool(design and design.clustered))] if pairs else []
+    _show(results, [*tested, *wanted])
 
 
 def _name(path: Path, among: Sequence[Path]) -> str:
@@ -129,10 +131,14 @@ def _validation(path: Path | None, stored: dict[str, Predictions]) -> Prediction
     return before
 
 
-def _show(results: dict[str, Any], pairs: Sequence[Any], together: Any, further: Sequence[Any]) -> None:
-    """Tables of metrics, of classes, of pairs, and of what was asked besides."""
+def _ranked(results: dict[str, Any]) -> list[str]:
+    """The names, the most accurate first."""
+    return sorted(results, key=lambda name: (-results[name]["accuracy"].value, results[name]["log_loss"].value))
+
+
+def _show(results: dict[str, Any], further: Sequence[Any]) -> None:
+    """Tables of metrics, of classes, and of what was asked besides."""
     from toolkit.cli.asked import add, table
-    from toolkit.pair_table import pair_table
 
     console = terminal()
     many = max(1, (console.width - 20) // 22)  # contestants side by side
@@ -149,9 +155,6 @@ def _show(results: dict[str, Any], pairs: Sequence[Any], together: Any, further:
         for one in first.per_class:
             add(made, one.name, f"{one.support:,}", str(one.precision), str(one.recall), str(one.f1))
         console.print(made)
-    if pairs:
-        ranked = sorted(names, key=lambda name: (-results[name]["accuracy"].value, results[name]["log_loss"].value))
-        console.print(pair_table(pairs, ranked, together))
     for one in further:
         console.print(one)
 
@@ -165,6 +168,7 @@ def report(
 ) -> None:
     """One file to send: the verdict, tables, figures and images of one or more runs."""
     from toolkit.report import write_figures, write_report, write_search, write_tables
+    from toolkit.report.export import figures_folder
 
     if format not in ("html", "md", "tex"):
         raise unknown("format", format, ("html", "md", "tex"))
@@ -175,6 +179,8 @@ def report(
             raise InputError(f"Expected --format html without --figures of a search. {runs[0]} is one.")
         print(f"Written to {write_search(runs[0], out)}")
         return
+    if figures is not None:
+        figures_folder(figures)  # refused before the report is written
     path = out or runs[0] / f"report.{format}"
     if format == "html":
         write_report(runs, path)

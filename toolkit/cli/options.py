@@ -20,7 +20,7 @@ app = typer.Typer(
 
 Data = Annotated[str, typer.Argument(metavar="DATA", help="A named set, a folder of images, a table or an .npz file.")]
 ImageSize = Annotated[int | None, typer.Option(help="Bring every image to this many pixels a side.", min=1)]
-Seed = Annotated[int, typer.Option(help="Same seed, same splits, same fits, same intervals.")]
+Seed = Annotated[int, typer.Option(help="Same seed, same splits, same fits, same intervals.", min=0)]
 Cache = Annotated[Path | None, typer.Option(help="Folder where decoded images are kept. [the user's cache folder]")]
 Confidence = Annotated[float, typer.Option(help="Of the intervals.", min=0.5, max=0.999)]
 Weights = Annotated[

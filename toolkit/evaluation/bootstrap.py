@@ -89,7 +89,7 @@ def area_replicates(rows: Sequence[Rows], design: Design, resamples: int, seed: 
     rng = np.random.default_rng(seed)
     multiplicity = np.ones(design.units, dtype=np.int64)
     found: list[dict[str, list[Doubles]]] = [{name: [] for name in AREAS} for _ in rows]
-    for counts in draws(multiplicity, design.unit_stratum, resamples, rng):
+    for counts in draws(multiplicity, design.unit_stratum, resamples, rng, design.rows):
         weights = ops.transpose(ops.cast(ops.convert_to_tensor(counts), "float32"))  # sums are exact up to 2**24 rows
         if design.cluster is not None:
             weights = ops.take(weights, ops.convert_to_tensor(design.cluster), axis=0)

@@ -58,6 +58,12 @@ def smallest_probability(probabilities: Any) -> float:
     return float(np.finfo(dtype).eps) if dtype.kind == "f" else 2.0**-7  # bfloat16
 
 
+def smallest_normal(probabilities: Any) -> float:
+    """The smallest number that the dtype that came in holds in full precision."""
+    dtype = np.asarray(probabilities).dtype
+    return float(np.finfo(dtype if dtype.kind == "f" else np.float32).tiny)  # bfloat16 has float32's exponents
+
+
 def sum_tolerance(probabilities: Any) -> float:
     """How far a row's sum may be from 1: what a softmax in the dtype that came in can miss it by, and some more."""
     return 1e-3 if np.asarray(probabilities).dtype.itemsize >= 4 else 2e-2

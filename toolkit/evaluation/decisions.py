@@ -101,7 +101,7 @@ def mean_cost(
     """What decisions (N,) cost on average when the classes are labels (N,), given costs (K, D), with its interval."""
     check_confidence(confidence)
     matrix = _check_costs(costs)
-    truth, _ = check_arrays(labels, np.zeros((len(np.asarray(labels)), len(matrix))))
+    truth, _ = check_arrays(labels, np.zeros((np.size(labels), len(matrix))))
     chosen = np.asarray(decisions)
     last = matrix.shape[1] - 1
     if chosen.shape != truth.shape or chosen.dtype.kind not in "iu" or np.any((chosen < 0) | (chosen > last)):
@@ -111,7 +111,7 @@ def mean_cost(
     design = check_design(design, len(paid))
     sums = design.sums((paid - value) / len(paid))
     bounds = (float(matrix.min()), float(matrix.max()))
-    return skewed(value, standard_error(sums), skewness(sums), design.quantile(confidence), bounds)
+    return skewed(value, standard_error(sums), skewness(sums), design.quantile(confidence), bounds, design.units)
 
 
 def _check_costs(costs: Any, classes: int | None = None) -> NDArray[np.float64]:

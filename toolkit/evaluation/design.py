@@ -14,6 +14,7 @@ from toolkit.evaluation.checks import Labels
 from toolkit.evaluation.device import tally
 
 Doubles = NDArray[np.float64]
+ROUNDING = 1e-12  # what sums of a million doubles between 0 and 1 may miss 0 by
 
 
 @dataclass(frozen=True)
@@ -41,13 +42,20 @@ class Design:
         """How many strata there are, 1 where none were given."""
         return int(self.unit_stratum.max()) + 1
 
+    def totals(self, values: Doubles) -> Doubles:
+        """Values of rows (N,) -> of units (U,), the sum of their rows'."""
+        return values if self.cluster is None else tally(self.cluster, self.units, values)
+
     def sums(self, influence: Doubles) -> Doubles:
-        """Influence of rows (N,) -> of units (U,), each less the mean of its stratum."""
-        summed = influence if self.cluster is None else tally(self.cluster, self.units, influence)
+        """Influence of rows (N,) -> of units (U,), each less the mean of its stratum, so that their root sum of squares
+        is the standard error: a stratum of n units knows its spread by n - 1 of them.
+        """
+        summed = self.totals(influence)
         if self.strata == 1:
-            return summed - summed.mean()
+            return (summed - summed.mean()) * math.sqrt(self.units / max(self.units - 1, 1))
         sizes, sums = (tally(self.unit_stratum, self.strata, what) for what in (None, summed))
-        return summed - (sums / sizes)[self.unit_stratum]
+        few = np.sqrt(sizes / np.maximum(sizes - 1, 1))
+        return (summed - (sums / sizes)[self.unit_stratum]) * few[self.unit_stratum]
 
     @property
     def freedom(self) -> float:
@@ -62,6 +70,9 @@ class Design:
 def sampled(clusters: Any = None, strata: Any = None) -> Design:
     """Say how rows were sampled: clusters, strata or both, (N,) of anything sortable, such as patients or classes.
 
+    A stratum of one row or cluster alone does not know its spread: all such make one stratum, a single one goes to the
+    smallest other. Intervals of the methods `percentile` and `bca` are too narrow where strata are small, by the root
+    of (n - 1) / n where they are of n; those of `score` are not.
     Raises InputError for columns of different length, fewer than two clusters, and clusters that lie in several strata.
     """
     given = clusters if clusters is not None else strata
@@ -69,10 +80,13 @@ def sampled(clusters: Any = None, strata: Any = None) -> Design:
         raise InputError(
             "Expected clusters, strata or both. Received: neither; leave the design out for rows drawn alone."
         )
+    if np.ndim(given) != 1:
+        raise InputError(f"Expected clusters and strata as one value for each row. Received: {np.shape(given)}.")
     rows = len(np.asarray(given))
     cluster, stratum = codes(clusters, rows, "clusters"), codes(strata, rows, "strata")
     stratum = np.zeros(rows, dtype=np.int64) if stratum is None else stratum
     if cluster is None:
+        stratum = _joined(stratum)
         return Design(rows, None, stratum, rows, stratum)
     units = int(cluster.max()) + 1
     if units < 2:
@@ -81,7 +95,19 @@ def sampled(clusters: Any = None, strata: Any = None) -> Design:
     unit_stratum[cluster] = stratum
     if not np.array_equal(unit_stratum[cluster], stratum):
         raise InputError("Expected every cluster to lie within one stratum. Received: clusters in several strata.")
-    return Design(rows, cluster, stratum, units, unit_stratum)
+    unit_stratum = _joined(unit_stratum)
+    return Design(rows, cluster, unit_stratum[cluster], units, unit_stratum)
+
+
+def _joined(stratum: Labels) -> Labels:
+    """Strata (U,) of which none is of one unit alone, as far as there is another."""
+    sizes = np.bincount(stratum)
+    lone = sizes == 1
+    if not lone.any() or len(sizes) == 1:
+        return stratum
+    if lone.sum() == 1:
+        lone[np.argmin(np.where(lone, len(stratum), sizes))] = True
+    return np.unique(np.where(lone[stratum], -1, stratum), return_inverse=True)[1].astype(np.int64)
 
 
 def grouped(column: Any) -> Design | None:
@@ -126,9 +152,9 @@ def codes(column: Any, rows: int, what: str) -> Labels | None:
 
 
 def standard_error(sums: Doubles) -> float:
-    """The standard error that influence values of units (U,) give, with the usual correction for few units."""
-    units = len(sums)
-    return float(np.sqrt(np.sum(sums**2) * units / max(units - 1, 1)))
+    """The standard error that `Design.sums` (U,) give; 0 where they differ by no more than rounding."""
+    error = float(np.sqrt(np.sum(sums**2)))
+    return error if error > ROUNDING else 0.0
 
 
 def skewness(sums: Doubles) -> float:

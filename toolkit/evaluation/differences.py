@@ -13,6 +13,7 @@ from toolkit.evaluation.bootstrap import bootstrap_difference, bootstrap_functio
 from toolkit.evaluation.checks import check_level, check_method
 from toolkit.evaluation.design import Design, check_design, skewness, standard_error
 from toolkit.evaluation.evidence import BOUNDS, LOWER_IS_BETTER, Evidence
+from toolkit.evaluation.exchange import exchange_p, exchange_p_of
 from toolkit.evaluation.intervals import Interval, bca, percentile, skewed
 from toolkit.evaluation.paired import CANNOT_TELL, read_together, verdict
 from toolkit.evaluation.precision import double_precision
@@ -32,7 +33,7 @@ class Difference:
     difference: float
     low: float
     high: float
-    p: float  # two-sided, of the interval's own method
+    p: float  # two-sided: of the interval's own method, or of exchanging the two, whichever is larger
     holm_p: float  # adjusted for all pairs looked at together
     smallest_difference: float  # about what it takes to be significant among all pairs on this test set
     verdict: str  # "NAME is better", by the metric's own direction, or "cannot tell"
@@ -65,9 +66,11 @@ def compare_metric(
     """Compare all pairs of contestants by one metric, both resampled on the same rows, with Holm's adjustment.
 
     labels (N,), probabilities (N, K) by name. The metric is any of `evaluate` but `ece`, which noise raises in every
-    resample again, or a function, which is called twice a resample and has no BCa acceleration, only its bias
-    correction. method: `bca`, `percentile`, or
-    `score` (named metrics only), an interval from what each row does to the difference, without resampling.
+    resample again, or a function, which is called four times a resample and has no BCa acceleration, only its bias
+    correction. method: `bca`, `percentile`, or `score` (named metrics only), an interval from what each row does to the
+    difference, without resampling. A verdict needs the interval's method and a permutation test that exchanges the two
+    contestants' answers (`exchange`): near perfection the intervals alone cry wolf. Where there are many pairs, more
+    than `resamples` are drawn, 4 / (1 - confidence) a pair, or the rarest p would be too large for Holm's first step.
     """
     check_level(confidence, resamples)
     check_method(method, ("score", "percentile", "bca") if isinstance(metric, str) else ("percentile", "bca"))
@@ -81,8 +84,9 @@ def compare_metric(
     evidence = {name: Evidence(one) for name, one in rows.items()}
     name = metric if isinstance(metric, str) else getattr(metric, "__name__", "metric")
     sign = -1 if isinstance(metric, str) and metric in LOWER_IS_BETTER else 1  # of a function, higher is better
-    step = 1 - (1 - confidence) / max(math.comb(len(rows), 2), 1)  # of Holm, the first
-    settings = Settings(confidence, step, method, resamples, seed)
+    pairs = max(math.comb(len(rows), 2), 1)
+    step = 1 - (1 - confidence) / pairs  # of Holm, the first
+    settings = Settings(confidence, step, method, max(resamples, math.ceil(4 * pairs / (1 - confidence))), seed)
     found = []
     for a, b in combinations(evidence, 2):
         pair = (evidence[a], evidence[b])
@@ -91,6 +95,7 @@ def compare_metric(
             if isinstance(metric, str)
             else _function(*pair, metric, design, settings)
         )
+        p = max(p, _exchanged(*pair, metric, design, settings))
         ends, reach = (interval.value, interval.low, interval.high), _reach(wider)
         found.append(Difference(a, b, name, *ends, p, p, reach, CANNOT_TELL))
     adjusted = holm([one.p for one in found])
@@ -115,10 +120,18 @@ Found = tuple[Interval, Interval, float]  # the difference at both confidences, 
 
 def _reach(interval: Interval) -> float:
     """How far the interval reaches to its longer side: a difference of more has 0 outside; infinity for a single point,
-    where no resample differed and so nothing is known.
+    where no resample differed and so nothing is known, and where there is no interval.
     """
     reach = max(interval.value - interval.low, interval.high - interval.value)
-    return math.inf if reach == 0 else reach
+    return reach if reach > 0 else math.inf
+
+
+def _exchanged(first: Evidence, second: Evidence, metric: Metric, design: Design, settings: Settings) -> float:
+    """The p of exchanging the two."""
+    how = (design, settings.resamples, settings.seed)
+    if isinstance(metric, str):
+        return exchange_p(first, second, metric, *how)
+    return exchange_p_of((first.rows, second.rows), metric, *how)
 
 
 def _named(first: Evidence, second: Evidence, metric: str, design: Design, settings: Settings) -> Found:

@@ -138,7 +138,8 @@ def mean_interval(values: NDArray[np.float64], metric: str, design: Design, conf
     """One of `SKEWED`, the mean of values (N,), with its interval."""
     value = float(values.mean())
     sums = design.sums((values - value) / len(values))
-    return skewed(value, standard_error(sums), skewness(sums), design.quantile(confidence), BOUNDS[metric])
+    z, error = design.quantile(confidence), standard_error(sums)
+    return skewed(value, error, skewness(sums), z, BOUNDS[metric], design.units)
 
 
 def _trials(rows: Rows, metric: str, design: Design) -> float:

@@ -77,7 +77,8 @@ def evaluate_groups(
         raise InputError(f"Expected a column of at most {MOST_GROUPS} groups. Received: {len(names)} different values.")
     whole = check_design(design, len(truth))
     level = (1 - confidence) / len(names)  # Holm's first step, which is enough whatever the others show
-    parts = [_of_rows(truth, values, code == index, class_names, confidence, whole) for index in range(len(names))]
+    told = np.asarray(probabilities)  # in the precision that came, which the log loss depends on
+    parts = [_of_rows(truth, told, code == index, class_names, confidence, whole) for index in range(len(names))]
     right, total = (np.array(counts) for counts in zip(*[_counts(part) for part in parts], strict=True))
     correct = np.argmax(values, axis=1) == truth
     p_values, smallest = zip(
@@ -144,7 +145,7 @@ def _clustered(
     """Two-sided p for the accuracy of rows `mine` (N,) against all others, and the smallest difference it would show.
 
     From what each cluster does to the difference: Student's t with as many degrees of freedom as the side of fewer
-    clusters has; 1 where that side is one cluster.
+    clusters has, and no p below that of exchanging whole clusters; 1 where that side is one cluster.
     """
     sides = (mine, ~mine)
     fewest = min(len(np.unique(design.cluster[side])) for side in sides)  # type: ignore[index]
@@ -153,6 +154,13 @@ def _clustered(
     shares = [float(correct[side].mean()) for side in sides]
     pull = np.where(mine, (correct - shares[0]) / mine.sum(), -(correct - shares[1]) / (~mine).sum())
     error, difference = standard_error(design.sums(pull)), abs(shares[0] - shares[1])
-    if error == 0:  # all clusters alike: their spread is not known
-        return (1.0 if difference == 0 else 0.0), math.inf
-    return 2 * float(t.sf(difference / error, fewest - 1)), float(t.isf(level / 2, fewest - 1)) * error
+    if difference == 0:
+        return 1.0, math.inf
+    here, there = (np.isin(np.arange(design.units), design.cluster[side]) for side in sides)  # type: ignore[index]
+    apart = int(np.sum(here != there)), int(np.sum(here & ~there))  # clusters of one side alone; of the first alone
+    ways = math.comb(*apart) * 2 ** int(np.sum(here & there))  # to exchange whole clusters, or their two parts
+    rarest = min(1.0, 2 / ways)  # this one and its mirror
+    if error == 0:  # all clusters of a side alike
+        return rarest, math.inf
+    reach = float(t.isf(level / 2, fewest - 1)) * error
+    return max(rarest, 2 * float(t.sf(difference / error, fewest - 1))), reach if reach <= 1 else math.inf

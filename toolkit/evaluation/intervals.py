@@ -122,14 +122,21 @@ def score(value: float, error: float, trials: float, z: float, bounds: tuple[flo
     return Interval(float(value), min(bounds[0] + width * low, value), max(bounds[0] + width * high, value))
 
 
-def skewed(value: float, error: float, skew: float, z: float, bounds: tuple[float, float]) -> Interval:
+def skewed(
+    value: float, error: float, skew: float, z: float, bounds: tuple[float, float], trials: float = 0
+) -> Interval:
     """Interval of a mean whose rows are skewed, such as the log loss, where a few rows hold most of the sum.
 
     Hall's transformation of the t statistic that removes its skewness: Hall (1992),
-    doi:10.1111/j.2517-6161.1992.tb01876.x. `skew` is the skewness of the mean, `bounds` what it can be at all.
+    doi:10.1111/j.2517-6161.1992.tb01876.x. `skew` is the skewness of the mean, `bounds` what it can be at all. Where no
+    row differs from another, an error of 0, it is that of `score` with so many trials behind it; its ends are not known
+    where there are fewer than two, or no bounds.
     """
     if math.isnan(value):
         return UNDEFINED
+    if error == 0:
+        known = trials > 1 and -math.inf < bounds[0] < bounds[1] < math.inf
+        return score(value, error, trials, z, bounds) if known else Interval(float(value), math.nan, math.nan)
 
     def transformed(quantile: float) -> float:
         if abs(skew) < 1e-6:

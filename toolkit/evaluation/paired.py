@@ -42,7 +42,7 @@ class Pair:
     difference: float  # accuracy of a minus accuracy of b
     low: float
     high: float
-    p: float  # exact McNemar, two-sided
+    p: float  # exact McNemar, two-sided; of rows in clusters its clustered form
     mid_p: float  # McNemar mid-p, for those who want it; the verdict does not use it
     holm_p: float  # p adjusted for all pairs looked at together; p itself for a single pair
     smallest_difference: float  # what it takes to be significant among all pairs with so many rows in dispute
@@ -124,6 +124,11 @@ def compare_pairs(
 
 def read_together(labels: Any, probabilities: Mapping[str, Any]) -> dict[str, Rows]:
     """Read each contestant's probabilities (N, K) for the same labels (N,), all of the same shape."""
+    if not isinstance(probabilities, Mapping):
+        raise InputError(
+            "Expected labels (N,) first and then probabilities by name, {'a': (N, K), 'b': (N, K)}. "
+            f"Received: {type(labels).__name__} and {type(probabilities).__name__}."
+        )
     shapes = {name: np.shape(values) for name, values in probabilities.items()}
     if len(set(shapes.values())) > 1:
         came = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
@@ -135,7 +140,7 @@ def read_together(labels: Any, probabilities: Mapping[str, Any]) -> dict[str, Ro
 
 def verdict(a: str, b: str, difference: float, p: float, level: float) -> str:
     """In words; a positive difference speaks for a."""
-    if not p <= level or difference == 0:
+    if not p <= level or difference == 0 or math.isnan(difference):
         return CANNOT_TELL
     return f"{a if difference > 0 else b} is better"
 
@@ -189,7 +194,8 @@ def _difference(lead: NDArray[np.float64], only_a: int, only_b: int, settings: _
         return tango(only_a, only_b, rows if design.cluster is None else design.units, confidence)
     sums = design.sums((lead - value) / rows)
     if settings.method == "score":
-        return skewed(value, standard_error(sums), skewness(sums), design.quantile(confidence), (-1.0, 1.0))
+        error, z = standard_error(sums), design.quantile(confidence)
+        return skewed(value, error, skewness(sums), z, (-1.0, 1.0), design.units)
     replicates = resample_mean(lead, design, settings.resamples, settings.seed)
     if settings.method == "percentile":
         return percentile(value, replicates, confidence)

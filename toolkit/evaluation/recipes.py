@@ -49,6 +49,7 @@ def compare_recipes(
     train_rows: int,
     equivalence: float = 0.01,
     confidence: float = 0.95,
+    shares: bool = True,
 ) -> tuple[RecipePair, ...]:
     """Compare all pairs of recipes by J scores each, score j of every recipe from the same split; higher is better.
 
@@ -56,14 +57,17 @@ def compare_recipes(
     variance is corrected by test_rows / train_rows of a split: Nadeau and Bengio (2003),
     doi:10.1023/A:1024068626366; for repeated cross-validation Bouckaert and Frank (2004). `a_better`, `equivalent`
     and `b_better` are the Bayesian reading of the same t distribution: Benavoli et al. (2017, JMLR 18, 77).
-    `improvement` is the probability of improvement of Agarwal et al. (NeurIPS 2021). The verdict is the test's,
+    `improvement` is the probability of improvement of Agarwal et al. (NeurIPS 2021).
+    shares: scores are shares of the test rows, as accuracies are, and where we differ: a few runs may agree by chance,
+    and so no variance is taken for less than what counting test rows makes of it at least. Other scores: False.
+    The verdict is the test's,
     after Holm; "practically equal" where it finds nothing and `equivalent` reaches the confidence. Where only seeds
     differ and not the splits, the answer is for that one split. Two runs prove next to nothing: with one degree of
     freedom a difference has to be 13 standard errors large.
     """
     runs = _check(scores, test_rows, train_rows, equivalence, confidence)
     level = (1 - confidence) / math.comb(len(runs), 2)  # of Holm's first step
-    settings = _Settings(test_rows, test_rows / train_rows, equivalence, confidence, level)
+    settings = _Settings(test_rows if shares else None, test_rows / train_rows, equivalence, confidence, level)
     pairs = [_pair(a, b, runs[a] - runs[b], settings) for a, b in combinations(runs, 2)]
     adjusted = holm([pair.p for pair in pairs])
     found = []
@@ -105,7 +109,7 @@ def least_variance(mean: float, test_rows: int) -> float:
 class _Settings:
     """What all pairs share."""
 
-    test_rows: int
+    test_rows: int | None  # where scores are shares of them
     ratio: float  # test rows over train rows
     equivalence: float
     confidence: float
@@ -115,9 +119,10 @@ class _Settings:
 def _pair(a: str, b: str, differences: Doubles, settings: _Settings) -> RecipePair:
     """One pair on its own, its verdict still open."""
     runs, mean, equivalence = len(differences), float(differences.mean()), settings.equivalence
-    _, p, error = corrected_t(differences, settings.ratio, least_variance(mean, settings.test_rows))
+    least = 0.0 if settings.test_rows is None else least_variance(mean, settings.test_rows)
+    _, p, error = corrected_t(differences, settings.ratio, least)
     reach = float(t.ppf((1 + settings.confidence) / 2, runs - 1)) * error
-    below, above = (float(t.cdf((edge - mean) / error, runs - 1)) for edge in (-equivalence, equivalence))
+    below, above = (float(t.cdf(_ratio(edge - mean, error), runs - 1)) for edge in (-equivalence, equivalence))
     return RecipePair(
         a=a,
         b=b,
@@ -135,6 +140,11 @@ def _pair(a: str, b: str, differences: Doubles, settings: _Settings) -> RecipePa
         smallest_difference=float(t.isf(settings.level / 2, runs - 1)) * error,
         verdict=CANNOT_TELL,
     )
+
+
+def _ratio(value: float, error: float) -> float:
+    """How many standard errors it is; without end, by its sign, where there is no error."""
+    return value / error if error > 0 else math.copysign(math.inf, value)
 
 
 def _check(

@@ -99,8 +99,8 @@ def _two_totals(count: Labels, stratum: Labels, first: Doubles, second: Doubles,
 def resample(table: Table, resamples: int, seed: int) -> Doubles:
     """Draw the whole sample again with replacement, `resamples` times -> totals (resamples, F)."""
     rng = np.random.default_rng(seed)
-    blocks = draws(table.multiplicity, table.stratum, resamples, rng)
-    return np.concatenate([_totals(table, counts, rng) for counts in blocks])
+    blocks = draws(table.multiplicity, table.stratum, resamples, rng, len(table.unit))
+    return np.concatenate([totals(table, counts, rng) for counts in blocks])
 
 
 def resample_mean(values: Doubles, design: Design, resamples: int, seed: int) -> Doubles:
@@ -109,17 +109,19 @@ def resample_mean(values: Doubles, design: Design, resamples: int, seed: int) ->
     return np.asarray(sums[:, 0] / sums[:, 1])
 
 
-def draws(multiplicity: Labels, stratum: Labels, resamples: int, rng: np.random.Generator) -> Iterator[Any]:
+def draws(
+    multiplicity: Labels, stratum: Labels, resamples: int, rng: np.random.Generator, width: int = 1
+) -> Iterator[Any]:
     """How often each unit occurs in the resamples, float64 (B, U) at a time, on the host or the device, by stratum.
 
     Where units are few or stand for many rows, their counts are drawn at once, which costs about 8 picks of a row; the
-    rows of all others are picked.
+    rows of all others are picked. width: of what the caller makes of one resample, so that its memory is bounded too.
     """
     heavy = (multiplicity > 8) | (len(multiplicity) <= 512)
     urns = Urns.of(np.where(heavy, 0, multiplicity), stratum, int(stratum.max()) + 1)
     strata = [(index, np.flatnonzero(heavy & (stratum == index))) for index in np.unique(stratum[heavy])]
     key, start = int(rng.integers(2**63)), 0
-    step = max(1, BLOCK // max(len(multiplicity), len(urns.owner)))
+    step = max(1, BLOCK // max(len(multiplicity), len(urns.owner), width))
     for block in range(0, resamples, step):
         size = min(step, resamples - block)
         number = np.tile(urns.size, (size, 1))
@@ -132,13 +134,13 @@ def draws(multiplicity: Labels, stratum: Labels, resamples: int, rng: np.random.
         start += int(number.sum())
 
 
-def _totals(table: Table, counts: Any, rng: np.random.Generator) -> Doubles:
-    """Counts (B, U) of the units -> totals (B, F), summed on the device."""
-    drawn = ops.transpose(ops.convert_to_tensor(counts))
+def totals(table: Table, counts: Any, rng: np.random.Generator | None = None) -> Doubles:
+    """Counts (B, U) of the units -> totals (B, F), summed on the device; rng: of tables of means."""
+    drawn = ops.transpose(ops.convert_to_tensor(counts, dtype="float64"))
     entries = ops.take(drawn, ops.convert_to_tensor(table.unit), axis=0) * to_double(table.value)[:, None]
     column = ops.convert_to_tensor(table.column.astype(np.int32))
-    totals = np.array(to_numpy(ops.transpose(ops.segment_sum(entries, column, num_segments=table.columns))))
-    if table.variance is not None:
+    found = np.array(to_numpy(ops.transpose(ops.segment_sum(entries, column, num_segments=table.columns))))
+    if table.variance is not None and rng is not None:
         spread = to_numpy(ops.sqrt(ops.matmul(to_double(table.variance[None]), drawn)))[0]
-        totals[:, 0] += spread * rng.standard_normal(len(counts))
-    return totals
+        found[:, 0] += spread * rng.standard_normal(len(found))
+    return found

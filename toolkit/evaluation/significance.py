@@ -43,6 +43,16 @@ def clustered_mcnemar(leads: Doubles) -> float:
     return float(2 * norm.sf(abs(float(np.sum(leads))) / math.sqrt(float(np.sum(leads**2)))))
 
 
+def sign_flips(leads: Doubles) -> float:
+    """Two-sided p from each unit's lead (U,), as likely to be the other's between equals; exact where all that differ
+    differ by as much, as McNemar's test is, and else as `clustered_mcnemar`.
+    """
+    sizes = np.abs(leads[leads != 0])
+    if len(sizes) and np.ptp(sizes) <= 1e-12 * sizes.max():
+        return mcnemar(int(np.sum(leads > 0)), int(np.sum(leads < 0)))
+    return clustered_mcnemar(leads)
+
+
 def tango(only_a: int, only_b: int, rows: int, confidence: float = 0.95) -> Interval:
     """Score interval of a difference of two proportions of the same rows: Tango (1998).
 
@@ -109,7 +119,8 @@ def smallest_clustered_difference(leads: Doubles, units: int, rows: int, level: 
     if len(sizes) < fewest:
         return fewest / rows if not len(sizes) and fewest <= units else math.inf
     if len(sizes) > FEW:
-        return float(norm.isf(level / 2)) * math.sqrt(float(np.sum(sizes**2))) / rows
+        least = float(norm.isf(level / 2)) * math.sqrt(float(np.sum(sizes**2))) / rows
+        return least if least <= 1 else math.inf
     sums = np.sort(np.abs(_signs(len(sizes)) @ sizes))[::-1]
     told = sums[: int(level * len(sums) + 1e-9)]  # as many of all signs may be significant
     told = told[told > sums[len(told)] + 1e-9] if len(told) < len(sums) else told
@@ -142,6 +153,8 @@ def bootstrap_p(value: float, replicates: Doubles, skew: float | None) -> float:
     smaller than twice one in (replicates + 1), as nothing rarer can be seen.
     """
     replicates = replicates[~np.isnan(replicates)]
+    if math.isnan(value) or not len(replicates):
+        return 1.0
     rarest = 1 / (len(replicates) + 1)
 
     def place(at: float) -> float:
@@ -160,7 +173,9 @@ def skewed_p(value: float, error: float, skew: float, freedom: float = math.inf)
 
     freedom: of Student's t, for few clusters; the normal distribution's without end.
     """
-    if error == 0:
+    if math.isnan(value):
+        return 1.0
+    if error == 0:  # what so many units that lead alike are worth, `sign_flips` knows
         return 1.0 if value == 0 else 0.0
     ratio = value / error
     return 2 * float(t.sf(abs(ratio + skew / 3 * ratio**2 + skew**2 / 27 * ratio**3 + skew / 6), freedom))

@@ -10,7 +10,7 @@ from scipy.optimize import minimize_scalar
 
 from toolkit.errors import InputError
 from toolkit.evaluation.calibration import CalibrationError, calibration_error
-from toolkit.evaluation.checks import Labels, Probabilities
+from toolkit.evaluation.checks import Labels, Probabilities, smallest_normal
 from toolkit.evaluation.design import Design, check_design
 from toolkit.evaluation.evaluation import mean_interval
 from toolkit.evaluation.intervals import Interval
@@ -45,10 +45,10 @@ def fit_temperature(labels: Any, probabilities: Any) -> float:
     From 0.02, where nothing is wrong, to 50, where nothing is right; 1 where no other is better. Fit on validation
     rows, never on test rows.
     """
-    rows = read_rows(labels, probabilities)
+    rows, least = read_rows(labels, probabilities), smallest_normal(probabilities)
 
     def loss(logarithm: float) -> float:
-        return _log_loss(rows.labels, rows.probabilities, float(np.exp(logarithm)))
+        return _log_loss(rows.labels, rows.probabilities, float(np.exp(logarithm)), least)
 
     bounds = (float(np.log(COLDEST)), float(np.log(HOTTEST)))
     found = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-7})
@@ -59,12 +59,12 @@ def fit_temperature(labels: Any, probabilities: Any) -> float:
 def apply_temperature(probabilities: Any, temperature: float) -> NDArray[np.float64]:
     """Probabilities (N, K) as a softmax of their logarithms over the temperature, float64; no prediction changes.
 
-    A probability of 0 counts as the smallest number of its dtype, as nobody knows how small the softmax was.
+    A probability of 0 counts as the smallest normal number of its dtype, as nobody knows how small the softmax was.
     """
     if not temperature > 0:
         raise InputError(f"Expected a temperature above 0. Received: {temperature}.")
-    values = read_probabilities(probabilities)
-    scaled = (ops.softmax(_logits(values[block]) / temperature) for block in blocks(*values.shape))
+    values, least = read_probabilities(probabilities), smallest_normal(probabilities)
+    scaled = (ops.softmax(_logits(values[block], least) / temperature) for block in blocks(*values.shape))
     return np.concatenate([to_numpy(part) for part in scaled])
 
 
@@ -102,17 +102,16 @@ def temperature_scaling(
     )
 
 
-def _log_loss(labels: Labels, probabilities: Probabilities, temperature: float) -> float:
+def _log_loss(labels: Labels, probabilities: Probabilities, temperature: float, least: float) -> float:
     """Mean log loss at a temperature, nats."""
     total = 0.0
     for block in blocks(*probabilities.shape):
-        scaled = _logits(probabilities[block]) / temperature
+        scaled = _logits(probabilities[block], least) / temperature
         true = ops.take_along_axis(scaled, ops.convert_to_tensor(labels[block])[:, None], axis=1)
         total += float(ops.sum(ops.logsumexp(scaled, axis=1) - true[:, 0]))
     return total / len(labels)
 
 
-def _logits(probabilities: Probabilities) -> Any:
-    """Logarithms of a block of probabilities (n, K), float64 on the device."""
-    smallest = float(np.finfo(probabilities.dtype).tiny)
-    return ops.log(ops.maximum(ops.convert_to_tensor(probabilities.astype(np.float64)), smallest))
+def _logits(probabilities: Probabilities, least: float) -> Any:
+    """Logarithms of a block of probabilities (n, K), none taken for less than `least`, float64 on the device."""
+    return ops.log(ops.maximum(ops.convert_to_tensor(probabilities.astype(np.float64)), least))

@@ -41,7 +41,7 @@ def write_figures(run_folder: str | Path, folder: str | Path, *, png: bool = Tru
     (run,) = read_runs([run_folder])
     if png:
         rasterise(standalone('<svg viewBox="0 0 1 1" width="1" height="1"></svg>'))  # refuse before anything is written
-    folder = Path(folder)
+    folder = figures_folder(folder)
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for name, figure in _figures(run):
@@ -52,6 +52,13 @@ def write_figures(run_folder: str | Path, folder: str | Path, *, png: bool = Tru
             written.append(folder / f"{name}.png")
             written[-1].write_bytes(rasterise(text))
     return written
+
+
+def figures_folder(folder: str | Path) -> Path:
+    """The folder, which is there or can be made; refused where a file has that name."""
+    if Path(folder).exists() and not Path(folder).is_dir():
+        raise InputError(f"Expected a folder for the figures. Received the file {folder}.")
+    return Path(folder)
 
 
 def _figures(run: Run) -> Iterator[tuple[str, Markup]]:

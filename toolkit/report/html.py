@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from toolkit.errors import InputError
 from toolkit.report import facts, gallery, pictures, thumbnails
 from toolkit.report.colours import COLOURS, page_style, template
-from toolkit.report.page import Cell, run_page
+from toolkit.report.heat import read_explanations
+from toolkit.report.page import MOST_ROWS, Cell, illustrations, run_page
 from toolkit.report.reading import Entrant, Run, read_runs
 from toolkit.report.repeats import repeats_cells
 from toolkit.report.svg import marker_path
@@ -40,6 +41,8 @@ SECTIONS = (
     ("again", "Run again", "again"),
 )
 
+MOST_BYTES = 7_500_000  # of a page, pictures and all; what is more, pictures give way to
+
 
 def write_report(folders: Sequence[str | Path], path: str | Path, *, images: Sequence[Any] = ()) -> Path:
     """Write the report of one or more runs to `path` and return it; the file is whole or not there.
@@ -55,10 +58,19 @@ def write_report(folders: Sequence[str | Path], path: str | Path, *, images: Seq
     given = list(images) or [None] * len(runs)
     if len(given) != len(runs):
         raise InputError(f"Expected test images for each of the {len(runs)} runs, or None. Received: {len(given)}.")
-    budget = pictures.BUDGET // len(runs)
-    found = [pictures.pictures(run, own, budget) for run, own in zip(runs, given, strict=True)]
-    pages = [_page(run, number, own) for number, (run, own) in enumerate(zip(runs, found, strict=True))]
-    text = (
+    rows = MOST_ROWS // len(runs)
+    pages = [_page(run, number, rows) for number, run in enumerate(runs)]
+    room = (MOST_BYTES - len(_text(runs, pages).encode())) * 3 // 4  # what pictures may take before they are text
+    budget = max(0, min(pictures.BUDGET, room)) // len(runs)
+    for page, run, own in zip(pages, runs, given, strict=True):
+        gallery = budget // (4 if read_explanations(run) else 10)  # whose pictures stand in the page a second time
+        page |= illustrations(run, pictures.pictures(run, own, budget - gallery), rows, gallery)
+    write_text(path, _text(runs, pages))
+    return path
+
+
+def _text(runs: Sequence[Run], pages: Sequence[dict[str, Any]]) -> str:
+    return (
         page_environment()
         .get_template("page.html")
         .render(
@@ -72,8 +84,6 @@ def write_report(folders: Sequence[str | Path], path: str | Path, *, images: Seq
             version=program_version(),
         )
     )
-    write_text(path, text)
-    return path
 
 
 def keep_images(folder: str | Path, images: Any) -> None:
@@ -95,8 +105,8 @@ def _checked(path: str | Path) -> Path:
     return path
 
 
-def _page(run: Run, number: int, found: dict[int, bytes]) -> dict[str, Any]:
-    page = run_page(run, number, found)
+def _page(run: Run, number: int, rows: int) -> dict[str, Any]:
+    page = run_page(run, number, rows)
     entries = [(one["entrant"].name, one["entrant"]) for one in page["confusions"]]
     return {
         **page,

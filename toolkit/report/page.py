@@ -43,8 +43,8 @@ class Cell:
     order: float | str = ""
 
 
-def run_page(run: Run, number: int, pictures: Mapping[int, bytes]) -> dict[str, Any]:
-    """All that the template shows of a run."""
+def run_page(run: Run, number: int, rows: int) -> dict[str, Any]:
+    """All that the template shows of a run, its pictures still to come; rows: that a click can find."""
     return {
         "id": f"run{number}",
         "run": run,
@@ -72,10 +72,18 @@ def run_page(run: Run, number: int, pictures: Mapping[int, bytes]) -> dict[str, 
         "classes": both(lambda width: class_scores(run, width)),
         "class_table": _class_table(run),
         "learning": _learning(run),
-        "gallery": (shown := _gallery(run, pictures)),
-        "explained": any(card["heats"] for one in shown for card in one["cards"]),
+        **illustrations(run, {}, rows, 0),
+    }
+
+
+def illustrations(run: Run, pictures: Mapping[int, bytes], rows: int, budget: int) -> dict[str, Any]:
+    """What of the page depends on pictures; the gallery has explanations until it holds `budget` bytes of WebP."""
+    gallery = _gallery(run, pictures, budget)
+    return {
+        "gallery": gallery,
+        "explained": any(card["heats"] for one in gallery for card in one["cards"]),
         "pictures": len(pictures),
-        "data": click_data(run, pictures),
+        "data": click_data(run, pictures, rows),
     }
 
 
@@ -184,12 +192,16 @@ def _coded(text: str) -> Markup:
     )
 
 
-def _gallery(run: Run, pictures: Mapping[int, bytes]) -> list[dict[str, Any]]:
+def _gallery(run: Run, pictures: Mapping[int, bytes], budget: int) -> list[dict[str, Any]]:
     explained = read_explanations(run) if pictures else {}
     found = []
     for chapter in chapters(run):
-        rows = sorted(chapter.rows, key=lambda row: row not in explained)  # those with explanations first
-        cards = [_card(run, row, pictures.get(row), explained.get(row, [])) for row in rows]
+        cards = []
+        for row in sorted(chapter.rows, key=lambda row: row not in explained):  # those with explanations first
+            card = _card(run, row, pictures.get(row), explained.get(row, []) if budget > 0 else [])
+            inlined = [card["picture"], *(picture for _, drawn in card["heats"] for _, picture in drawn)]
+            budget -= 3 * sum(map(len, inlined)) // 4  # of base64
+            cards.append(card if budget >= 0 else card | {"heats": []})
         found.append({"chapter": chapter, "cards": cards})
     return found
 
@@ -220,9 +232,9 @@ def _method(name: str) -> str:
     return METHODS.get(name, name.replace("_", " "))
 
 
-def click_data(run: Run, pictures: Mapping[int, bytes]) -> dict[str, Any]:
+def click_data(run: Run, pictures: Mapping[int, bytes], most: int) -> dict[str, Any]:
     """What a click on a cell needs: the rows worth finding, their answers and pictures; the counts are of all rows."""
-    rows = list(dict.fromkeys([*pictures, *by_interest(run)[:MOST_ROWS].tolist()]))
+    rows = list(dict.fromkeys([*pictures, *by_interest(run).tolist()]))[: max(most, len(pictures))]
     counts = {}
     for index, entrant in enumerate(run.entrants):
         matrix = confusion_of(entrant)

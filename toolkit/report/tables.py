@@ -80,7 +80,9 @@ def pairs_table(run: Run) -> Table:
                 str(pair.get("verdict", MISSING)),
             ]
         )
-    caption = "Paired differences of accuracy in percentage points; exact McNemar test, p by Holm over all pairs."
+    groups = run.data.get("clusters")
+    test = "exact McNemar test" if groups is None else f"McNemar test over the {groups} groups that rows share"
+    caption = f"Paired differences of accuracy in percentage points; {test}, p by Holm over all pairs."
     together = run.comparison.get("cochran")
     if isinstance(together, Mapping):
         caption += f" All together: Cochran’s Q {fixed(together.get('q'), 1)}, p {p_value(together.get('p'))}."
@@ -130,7 +132,7 @@ def _markdown_table(table: Table) -> str:
 
 def _latex_table(table: Table) -> str:
     def line(cells: Sequence[str]) -> str:
-        return "    " + " & ".join(_latex_text(cell) for cell in cells) + r" \\"
+        return "    {}" + " & ".join(_latex_text(cell) for cell in cells) + r" \\"  # or [ would be an option of \\
 
     return "\n".join(
         [
@@ -154,7 +156,7 @@ def _escaper(table: dict[str, str]) -> Callable[[str], str]:
     return lambda text: " ".join(text.split()).translate(codes)
 
 
-_markdown_text = _escaper({mark: f"\\{mark}" for mark in "\\`*_{}[]<>#|~"})
+_markdown_text = _escaper({mark: f"\\{mark}" for mark in "\\`*_{}[]<>#|~$&"})
 _latex_text = _escaper(
     {mark: f"\\{mark}" for mark in "&%$#_{}"}
     | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
