@@ -343,3 +343,65 @@ def test_a_perfect_score_keeps_an_interval_under_every_method(method):
         assert found[metric].low < found[metric].high == 1
     assert found.per_class == known.per_class
     assert compare_pair(labels, told, told, method=method).low < 0
+
+
+def test_groups_of_two_clusters_each_prove_nothing():
+    labels, group, cluster = np.arange(40) % 2, np.repeat(["a", "b"], 20), np.repeat([0, 1, 2, 3], 10)
+    told = np.eye(2)[np.where(group == "a", labels, 1 - labels)]  # all right, all wrong
+    for one in evaluate_groups(labels, told, group, design=sampled(clusters=cluster)).groups:
+        assert (one.p, one.verdict) == (pytest.approx(1 / 3), "cannot tell")  # 2 of the 6 ways to part four clusters
+    many = evaluate_groups(labels, told, group, design=sampled(clusters=np.arange(40) // 2))
+    assert many.worst.verdict == "worse than the rest"
+    across = evaluate_groups(labels, told, group, design=sampled(clusters=np.arange(40) % 20))  # each in both groups
+    assert across.worst.verdict == "worse than the rest"
+
+
+def test_no_group_would_show_from_more_than_everything():
+    labels, group = np.arange(60) % 2, np.repeat(["a", "b"], 30)
+    right = np.r_[np.ones(15), np.zeros(15), np.ones(20), np.zeros(10)].astype(bool)
+    told = np.eye(2)[np.where(right, labels, 1 - labels)]
+    for one in evaluate_groups(labels, told, group, design=sampled(clusters=np.arange(60) // 15)).groups:
+        assert one.smallest_difference <= 1 or one.smallest_difference == np.inf
+
+
+def test_groups_are_judged_in_the_precision_that_came():
+    labels, told = np.arange(40) % 2, np.eye(2, dtype=np.float16)[np.r_[np.arange(38) % 2, 1, 0]]
+    (group,) = evaluate_groups(labels, told, np.zeros(40)).groups
+    assert group.evaluation["log_loss"].value == evaluate(labels, told)["log_loss"].value
+
+
+def test_clusters_alike_keep_an_interval_whatever_their_order():
+    right, cluster = np.tile(np.arange(20) < 5, 2), np.repeat([0, 1], 20)
+    for seed in range(10):
+        order = np.random.default_rng(seed).permutation(40)
+        found = evaluate(np.zeros(40, int), np.eye(2)[np.where(right, 0, 1)][order], design=sampled(cluster[order]))
+        assert found["accuracy"].low < 0.1
+        assert found["accuracy"].high > 0.8
+        assert found["brier"].low < found["brier"].value < found["brier"].high
+        assert np.isnan(found["log_loss"].low)  # it has no bound, and no two clusters differ
+    assert np.isnan(evaluate([0], [[0.9, 0.1]])["brier"].low)
+
+
+def test_strata_of_two_rows_know_their_spread_by_one():
+    rng, widths = np.random.default_rng(0), []
+    for _ in range(40):
+        labels, right = rng.integers(0, 2, 200), rng.random(200) < 0.8
+        told = np.eye(2)[np.where(right, labels, 1 - labels)]
+        found = [
+            evaluate(labels, told, design=design)["accuracy"] for design in (sampled(strata=np.arange(200) // 2), None)
+        ]
+        widths.append([one.high - one.low for one in found])
+    assert np.mean(widths, axis=0)[0] == pytest.approx(np.mean(widths, axis=0)[1], rel=0.03)  # strata tell nothing here
+
+
+def test_a_stratum_of_one_row_joins_another():
+    assert sampled(strata=[0, 1, 1, 2, 3, 3]).stratum.tolist() == [0, 1, 1, 0, 2, 2]
+    assert sampled(strata=[0, 1, 1, 2, 2, 2]).stratum.tolist() == [0, 0, 0, 1, 1, 1]
+    assert sampled(strata=np.arange(5)).strata == 1
+    both = sampled(clusters=[0, 0, 1, 1, 2, 2, 3, 3], strata=[0, 0, 1, 1, 1, 1, 1, 1])
+    assert both.stratum.tolist() == [0] * 8
+
+
+def test_memory_is_bounded_where_few_clusters_hold_many_rows():
+    blocks = draws(np.ones(10, int), np.zeros(10, int), 50, np.random.default_rng(0), width=1 << 18)
+    assert {len(counts) for counts in blocks} <= {4, 2}  # of 2**20 elements

@@ -296,7 +296,7 @@ def test_few_clusters_make_a_metric_cautious():
     labels, (strong, weak) = graded(90)
     both, clusters = {"strong": strong, "weak": weak}, np.arange(90) % 3
     alone = compare_metric(labels, both, "brier", method="score", design=sampled(clusters=clusters))[0]
-    assert (alone.verdict == "cannot tell") == (alone.low <= 0 <= alone.high)
+    assert alone.verdict == "cannot tell"  # of the eight ways to exchange three clusters, two are as far apart
 
 
 def test_any_function_can_be_the_metric():

@@ -336,10 +336,32 @@ def test_tables_for_papers(made, tmp_path):
     latex = write_tables([made.folder], tmp_path / "table.tex", "tex").read_text()
     assert latex.count(r"\begin{table*}") == latex.count(r"\end{table*}") == 4
     assert r"lbp \& \textless{}b\textgreater{}svm\textless{}/b\textgreater{}" in latex
-    assert r"hog\_svm" in latex
+    assert r"    {}hog\_svm" in latex  # a name that began with [ would be an option of the line before
     assert latex.isascii()
     with pytest.raises(InputError, match="Unknown format 'docx'"):
         write_tables([made.folder], tmp_path / "table.docx", "docx")
+
+
+def test_several_runs_have_room_in_one_file(run, made, tmp_path, monkeypatch):
+    runs, images = [made.folder, run], [made.images, made.images]
+    whole = write_report(runs, tmp_path / "whole.html", images=images).stat().st_size
+    bare = write_report(runs, tmp_path / "bare.html").stat().st_size
+    gallery = 400 * len(made.labels)  # whose pictures are shown before any other
+    monkeypatch.setattr("toolkit.report.html.MOST_BYTES", most := (whole + bare) // 2)
+    assert bare < write_report(runs, tmp_path / "less.html", images=images).stat().st_size < most + gallery
+    monkeypatch.setattr("toolkit.report.html.MOST_BYTES", 0)
+    assert write_report(runs, tmp_path / "none.html", images=images).stat().st_size < bare + gallery
+
+
+def test_rows_that_share_groups_are_said_to(run, tmp_path):
+    assert "McNemar test over" not in write_tables([run], tmp_path / "table.md", "md").read_text()
+    data = json.loads((run / "comparison.json").read_text())["data"]
+    change(run, data={**data, "clusters": 31})
+    assert (
+        "McNemar test over the 31 groups that rows share"
+        in write_tables([run], tmp_path / "table.md", "md").read_text()
+    )
+    assert "Rows share 31 groups" in write_report([run], tmp_path / "report.html").read_text()
 
 
 def test_every_figure_is_a_file_of_its_own(made, tmp_path):

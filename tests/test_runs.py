@@ -196,3 +196,36 @@ def test_another_number_of_rows_is_said_as_such():
     )
     with pytest.raises(InputError, match="differ from those of 'one' in their number of rows, 160 and 80"):
         runs.check_together({"one": one, "two": two})
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"labels": np.array(3)}, "names of shape"),
+        ({"class_names": np.array("a")}, "class_names of shape"),
+        ({"names": np.array(["a"])}, r"names of shape \(5,\)"),
+        ({"column_names": np.array(["a", "b"]), "columns": np.array([list("aabab")])}, r"columns of shape \(2, 5\)"),
+    ],
+)
+def test_arrays_that_do_not_belong_together_are_one_line(tmp_path, change, words):
+    one = predictions()
+    arrays = {name: np.asarray(getattr(one, name)) for name in ("labels", "probabilities", "names", "class_names")}
+    np.savez(tmp_path / "odd.npz", **{**arrays, **change})
+    with pytest.raises(InputError, match=words):
+        runs.read_predictions(tmp_path / "odd.npz")
+
+
+def test_bytes_damaged_inside_an_array_are_one_line(tmp_path):
+    one, path = predictions(rows=500), tmp_path / "odd.npz"
+    np.savez_compressed(path, labels=one.labels, probabilities=one.probabilities)
+    whole = path.read_bytes()
+    at = whole.index(b"probabilities.npy") + 1000
+    path.write_bytes(whole[:at] + bytes(byte ^ 255 for byte in whole[at : at + 200]) + whole[at + 200 :])
+    with pytest.raises(InputError, match="cannot be read"):
+        runs.read_predictions(path)
+
+
+def test_a_name_too_long_for_a_folder_is_refused():
+    assert list(runs.folder_names(["a" * 200]).values()) == ["a" * 200]
+    with pytest.raises(InputError, match="200 bytes or fewer"):
+        runs.folder_names(["ß" * 101])

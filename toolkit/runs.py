@@ -111,7 +111,7 @@ def folder_names(names: Iterable[str]) -> dict[str, str]:
     for name in names:
         folder = re.sub(r"[^\w.+-]+", "_", name).strip("._") or "contestant"
         if len(folder.encode()) > LONGEST:
-            raise InputError(f"Expected contestant names of {LONGEST} letters or fewer. Received: {name[:40]!r}...")
+            raise InputError(f"Expected contestant names of {LONGEST} bytes or fewer. Received: {name[:40]!r}...")
         if folder.lower() in {taken.lower() for taken in folders.values()}:
             raise InputError(f"Expected contestant names that differ in letters or digits. '{name}' repeats another's.")
         folders[name] = folder

@@ -70,7 +70,7 @@ def groupings(columns: Mapping[str, Any], most: int = MOST_VALUES) -> dict[str, 
     found = {}
     for name, column in columns.items():
         values = np.asarray(column)
-        if values.ndim == 1 and 2 <= len(np.unique(values)) <= most:
+        if values.ndim == 1 and 2 <= len(set(values.tolist())) <= most:
             text = values.astype(np.str_)
             found[name] = np.where(text == "", "none", text)
     return found

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from toolkit.errors import InputError
 from toolkit.report import facts, gallery, pictures, thumbnails
 from toolkit.report.colours import COLOURS, page_style, template
-from toolkit.report.heat import read_explanations
 from toolkit.report.page import MOST_ROWS, Cell, illustrations, run_page
 from toolkit.report.reading import Entrant, Run, read_runs
 from toolkit.report.repeats import repeats_cells
@@ -63,8 +62,7 @@ def write_report(folders: Sequence[str | Path], path: str | Path, *, images: Seq
     room = (MOST_BYTES - len(_text(runs, pages).encode())) * 3 // 4  # what pictures may take before they are text
     budget = max(0, min(pictures.BUDGET, room)) // len(runs)
     for page, run, own in zip(pages, runs, given, strict=True):
-        gallery = budget // (4 if read_explanations(run) else 10)  # whose pictures stand in the page a second time
-        page |= illustrations(run, pictures.pictures(run, own, budget - gallery), rows, gallery)
+        page |= illustrations(run, pictures.pictures(run, own, budget), rows, budget)
     write_text(path, _text(runs, pages))
     return path
 

@@ -16,6 +16,7 @@ from toolkit.report.figures.selective import risk_by_coverage
 from toolkit.report.gallery import by_interest, chapters
 from toolkit.report.heat import Explanation, drawn, read_explanations
 from toolkit.report.judged import calibration_rows, group_tables, selective_rows, temperature_rows
+from toolkit.report.pictures import within
 from toolkit.report.reading import Entrant, Run
 from toolkit.report.tables import METRICS
 from toolkit.report.text import MISSING, fixed, percent
@@ -77,13 +78,15 @@ def run_page(run: Run, number: int, rows: int) -> dict[str, Any]:
 
 
 def illustrations(run: Run, pictures: Mapping[int, bytes], rows: int, budget: int) -> dict[str, Any]:
-    """What of the page depends on pictures; the gallery has explanations until it holds `budget` bytes of WebP."""
-    gallery = _gallery(run, pictures, budget)
+    """What of the page depends on pictures: about `budget` bytes of WebP, the gallery's first, then the clicks'."""
+    gallery = _gallery(run, pictures, budget // 4)
+    inlined = [text for one in gallery for card in one["cards"] for text in _inlined(card)]
+    clicked = within(pictures, budget - 3 * sum(map(len, inlined)) // 4)  # of base64
     return {
         "gallery": gallery,
         "explained": any(card["heats"] for one in gallery for card in one["cards"]),
         "pictures": len(pictures),
-        "data": click_data(run, pictures, rows),
+        "data": click_data(run, clicked, rows),
     }
 
 
@@ -193,17 +196,22 @@ def _coded(text: str) -> Markup:
 
 
 def _gallery(run: Run, pictures: Mapping[int, bytes], budget: int) -> list[dict[str, Any]]:
+    """Chapters with their cards, explained until that takes `budget` bytes."""
     explained = read_explanations(run) if pictures else {}
     found = []
     for chapter in chapters(run):
         cards = []
         for row in sorted(chapter.rows, key=lambda row: row not in explained):  # those with explanations first
             card = _card(run, row, pictures.get(row), explained.get(row, []) if budget > 0 else [])
-            inlined = [card["picture"], *(picture for _, drawn in card["heats"] for _, picture in drawn)]
-            budget -= 3 * sum(map(len, inlined)) // 4  # of base64
+            budget -= 3 * sum(map(len, _inlined(card))) // 4
             cards.append(card if budget >= 0 else card | {"heats": []})
         found.append({"chapter": chapter, "cards": cards})
     return found
+
+
+def _inlined(card: Mapping[str, Any]) -> list[str]:
+    """The pictures of a card as text."""
+    return [card["picture"], *(picture for _, drawn in card["heats"] for _, picture in drawn)]
 
 
 def _card(run: Run, row: int, webp: bytes | None, explained: list[Explanation]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Where a run's thumbnails come from: given images, those kept beside the run, or the files it was loaded from."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ def pictures(run: Run, images: Any, budget: int = BUDGET) -> dict[int, bytes]:
         return thumbnails.encoded(images, rows, budget)
     kept = thumbnails.read(run.folder, len(run.labels))
     if kept:
-        return _within({row: kept[row] for row in rows if row in kept}, budget)
+        return within({row: kept[row] for row in rows if row in kept}, budget)
     return _from_files(run, rows[:MOST_FILES], budget)
 
 
@@ -39,7 +39,8 @@ def keep_pictures(run: Run, images: Any, budget: int = BUDGET) -> None:
     thumbnails.write(run.folder, thumbnails.encoded(images, wanted(run), budget))
 
 
-def _within(found: dict[int, bytes], budget: int) -> dict[int, bytes]:
+def within(found: Mapping[int, bytes], budget: int) -> dict[int, bytes]:
+    """The first of the pictures, as many as `budget` bytes hold."""
     ends = np.cumsum([len(webp) for webp in found.values()])
     return dict(list(found.items())[: int(np.searchsorted(ends, budget, side="right"))])
 
