@@ -22,6 +22,7 @@ from scipy.stats import beta, binom
 
 from toolkit.evaluation import (
     calibration_error,
+    compare_metric,
     compare_pair,
     compare_pairs,
     compare_recipes,
@@ -218,6 +219,26 @@ def false_alarms(rows: int, families: int, contestants: int = 6) -> str:
     return "\n".join(lines)
 
 
+def metric_alarms(rows: int, sets: int, errors: float) -> str:
+    """How often two equals near perfection are told apart by a metric."""
+    methods = [(metric, method) for metric in ("accuracy", "macro_f1", "log_loss") for method in ("bca", "score")]
+    alarms = dict.fromkeys(methods, 0)
+    for index in range(sets):
+        rng = np.random.default_rng([6, rows, index])
+        labels = rng.integers(0, 3, rows)
+        told = {}
+        for name in "ab":
+            missed = rng.random(rows) < errors
+            sure = rng.uniform(0.6, 0.99, (rows, 1))
+            said = np.where(missed, (labels + rng.integers(1, 3, rows)) % 3, labels)
+            told[name] = np.where(np.eye(3)[said] > 0, sure, (1 - sure) / 2)
+        for metric, method in alarms:
+            (pair,) = compare_metric(labels, told, metric, method=method, resamples=1000)
+            alarms[metric, method] += pair.better is not None
+    seen = [f"{metric} by {method} {100 * count / sets:.1f} %" for (metric, method), count in alarms.items()]
+    return f"false verdicts between two equals with {errors:.0%} errors, {rows} rows, {sets} pairs: {', '.join(seen)}"
+
+
 def recipe_alarms(rows: int, families: int, runs: int, recipes: int = 4) -> str:
     """How often a family of equal recipes over few seeds has a verdict: scores of whole rows, which often tie."""
     alarms = 0
@@ -246,6 +267,7 @@ def main() -> None:
         found: list[Future[str]] = []
         for rows in settings.rows:
             found += [pool.submit(near_perfection, rows), pool.submit(false_alarms, rows, settings.sets)]
+            found += [pool.submit(metric_alarms, rows, min(settings.sets, 500), errors) for errors in (0.01, 0.03, 0.1)]
             found += [pool.submit(recipe_alarms, rows, 4 * settings.sets, runs) for runs in (2, 3, 5)]
         for scenario in SCENARIOS:
             found += [pool.submit(cover, scenario, rows, settings.sets, settings.method) for rows in settings.rows]

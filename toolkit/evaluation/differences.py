@@ -137,7 +137,7 @@ def _exchanged(first: Evidence, second: Evidence, metric: Metric, design: Design
 def _named(first: Evidence, second: Evidence, metric: str, design: Design, settings: Settings) -> Found:
     """The difference of a named metric."""
     sums = design.sums(first.influence(metric) - second.influence(metric))
-    value, skew = first.values[metric] - second.values[metric], skewness(sums)
+    value, skew = first.value(metric) - second.value(metric), skewness(sums)
     if settings.method == "score":
         low, high = BOUNDS.get(metric, (0.0, 1.0))
         error = standard_error(sums)

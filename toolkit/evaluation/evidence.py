@@ -51,6 +51,18 @@ class Evidence:
         return metric_values(self, self.ranking)
 
     @cached_property
+    def of_confusion(self) -> dict[str, float]:
+        """The metrics of the confusion matrix."""
+        margins = (np.diagonal(self.confusion), self.confusion.sum(axis=1), self.confusion.sum(axis=0))
+        return {name: float(to_numpy(value)) for name, value in confusion_metrics(*map(to_double, margins)).items()}
+
+    def value(self, metric: str) -> float:
+        """One metric, without the others where they are not needed for it."""
+        if metric in self.means:
+            return float(self.means[metric].mean())
+        return self.of_confusion[metric] if metric in CONFUSION_METRICS else self.values[metric]
+
+    @cached_property
     def slopes(self) -> dict[str, Doubles]:
         """For each metric of the confusion matrix what a hit, a label and a prediction more of a class do, (3, K)."""
         return slopes(self.confusion)
@@ -76,13 +88,10 @@ class Evidence:
 
 def metric_values(evidence: Evidence, ranking: Ranking) -> dict[str, float]:
     """Every metric by name, the areas from a ranking that need not know the rows' influence."""
-    confusion = evidence.confusion
-    margins = (np.diagonal(confusion), confusion.sum(axis=1), confusion.sum(axis=0))
-    values = {name: float(to_numpy(value)) for name, value in confusion_metrics(*map(to_double, margins)).items()}
     means = {name: float(mean.mean()) for name, mean in evidence.means.items()}
     areas = {name: macro(getattr(ranking, name)) for name in AREAS}
     ece = expected_calibration_error(evidence.rows.confidence, evidence.rows.correct)
-    return values | means | {"ece": ece} | areas
+    return evidence.of_confusion | means | {"ece": ece} | areas
 
 
 def slopes(confusion: NDArray[np.int64]) -> dict[str, Doubles]:

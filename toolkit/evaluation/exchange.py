@@ -58,7 +58,7 @@ def _of_cells(first: Evidence, second: Evidence, metric: str, design: Design, ex
         moved -= np.roll(moved, 3 * classes, axis=1)  # what leaves the one less what comes from the other
         one, other = (whole - moved).reshape(len(moved), 2, 3, classes).transpose(1, 2, 0, 3)
         found.append(_metric(metric, one) - _metric(metric, other))
-    return _share(np.concatenate(found), first.values[metric] - second.values[metric])
+    return _share(np.concatenate(found), first.value(metric) - second.value(metric))
 
 
 def _metric(metric: str, margins: Doubles) -> Doubles:
