@@ -249,7 +249,8 @@ class Calibrated(ClassifierMixin, BaseEstimator):
 
     def fit(self, features: Floats, labels: NDArray[np.integer[Any]]) -> Self:
         """(N, D) and (N,): at least two classes with two rows each, or a ValueError."""
-        classes, counts = np.unique(labels, return_counts=True)
+        # scikit-learn's temperature takes labels for numbers of columns, whatever classes there are
+        classes, labels, counts = np.unique(labels, return_inverse=True, return_counts=True)
         if len(classes) < 2:
             raise ValueError(f"Expected labels of at least two classes. Received: {len(classes)}.")
         if counts.min() < 2:
@@ -264,13 +265,13 @@ class Calibrated(ClassifierMixin, BaseEstimator):
             )
         streams = has_fit_parameter(self.machine, "rows")  # folds of what is larger than memory would be copied
         if len(labels) > 3 * HELD_ROWS and (streams or counts.min() * HELD_ROWS >= 5 * len(labels)):  # five of each
-            self.folds_, self.machine_ = 1, self._held_back(features, np.asarray(labels))
+            self.folds_, self.machine_ = 1, self._held_back(features, labels)
         else:
             self.folds_ = int(min(self.folds, counts.min()))
             folds = StratifiedKFold(self.folds_, shuffle=True, random_state=self.seed)
             machine = CalibratedClassifierCV(clone(self.machine), method="temperature", cv=folds, ensemble=False)
             self.machine_ = machine.fit(features, labels)
-        self.classes_ = self.machine_.classes_
+        self.classes_ = classes
         return self
 
     def _held_back(self, features: Floats, labels: NDArray[np.integer[Any]]) -> CalibratedClassifierCV:

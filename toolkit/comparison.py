@@ -59,7 +59,11 @@ def compare(
     data = {**dataset.manifest.as_json(), "rows": _rows(dataset), "class_names": list(dataset.class_names)}
     identity: dict[str, Any] = {
         "schema": SCHEMA,
-        "data": {"sha256": dataset.manifest.sha256, "settings": plain(dict(dataset.manifest.settings))},
+        "data": {
+            "sha256": dataset.manifest.sha256,
+            "pixels": dataset.pixels,
+            "settings": plain(dict(dataset.manifest.settings)),
+        },
         "contestants": {name: settings(classifier) for name, classifier in contestants.items()},
         "settings": {"seed": seed, "confidence": confidence, "resamples": resamples},
     }
@@ -89,6 +93,8 @@ def compare(
     told: dict[str, Any] = {"confidence": confidence, "resamples": resamples, "seed": seed, "design": design}
     if design is not None:
         data["clusters"] = design.units
+    elif _one_group(dataset.test.columns):
+        data["clusters"] = 1  # nobody knows how far another group would be from it
     runs.check_together({name: predictions for name, (predictions, _) in finished.items()}, dataset.manifest.sha256)
     by_name = {name: predictions.probabilities for name, (predictions, _) in finished.items()}
     outcomes = {}
@@ -152,6 +158,12 @@ def _keeping(
 def _design(columns: Mapping[str, NDArray[Any]]) -> Design | None:
     """Rows of one `group` are drawn together, rows without one alone; None where no group has two test rows."""
     return grouped(columns["group"]) if "group" in columns else None
+
+
+def _one_group(columns: Mapping[str, NDArray[Any]]) -> bool:
+    """Whether all test rows, two or more, are of one group."""
+    groups = columns["group"].tolist() if "group" in columns else []
+    return len(groups) > 1 and len(set(groups)) == 1 and groups[0] != ""
 
 
 def _rows(dataset: Dataset) -> dict[str, int]:

@@ -66,7 +66,11 @@ def train(
         raise InputError("Expected validation rows to judge on. Received none; give --validation a share, or --test.")
     identity: dict[str, Any] = {
         "schema": SCHEMA,
-        "data": {"sha256": dataset.manifest.sha256, "settings": plain(dict(dataset.manifest.settings))},
+        "data": {
+            "sha256": dataset.manifest.sha256,
+            "pixels": dataset.pixels,
+            "settings": plain(dict(dataset.manifest.settings)),
+        },
         "contestants": {name: settings(classifier)},
         "learning rate": "searched" if find_rate else "given",
     }

@@ -123,7 +123,10 @@ class Comparison:
 
     def _clustered(self) -> str:
         """That intervals and tests count groups of rows, where some rows share one."""
-        return f" Rows share {self.data['clusters']:,} groups, which is what counts." if "clusters" in self.data else ""
+        groups = self.data.get("clusters")
+        if groups == 1:
+            return " All rows are of one group: how far another would be from it, the intervals do not know."
+        return "" if groups is None else f" Rows share {groups:,} groups, which is what counts."
 
     def _tuned(self) -> str:
         """The budget that each had for choosing settings, what was spent of it, and who was not tuned."""
@@ -148,7 +151,7 @@ class Comparison:
     def pair_table(self) -> "Table":
         """A row for each pair: the verdict, and the smallest difference that this test set could have shown."""
         names = [outcome.name for outcome in self.ranked()]
-        return pair_table(self.pairs, names, self.cochran, clustered="clusters" in self.data)
+        return pair_table(self.pairs, names, self.cochran, clustered=self.data.get("clusters", 1) > 1)
 
     def verdict(self) -> str:
         """The answer in two sentences: who is the most accurate, who cannot be told from it, and what is cheap."""

@@ -27,7 +27,8 @@ HELD_OUT = "held_out.npz"  # of a contestant: as predictions.npz, of rows that i
 TUNING = "tuning"  # the folder of a run's searches, which come before the run itself
 CHECKPOINT = "checkpoint.npz"  # of a network, after each epoch of its training
 FEATURES = "features/features-*.npz"  # named by all that they depend on, so of use to another run too
-LEFTOVERS = ("rates.json", "history.csv", "tensorboard/events.*", "*.partial", "*.partial/*")  # of one that failed
+# of a run that failed before anything was finished
+LEFTOVERS = ("search.lock", "rates.json", "history.csv", "tensorboard/events.*", "*.partial", "*.partial/*")
 
 
 @dataclass(frozen=True)

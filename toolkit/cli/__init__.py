@@ -1,5 +1,8 @@
 """The command `touchstone`: parses, calls, prints; no logic, and no TensorFlow before the arguments are right."""
 
+import errno
+import io
+import os
 import sys
 from typing import Any, NoReturn
 
@@ -18,12 +21,24 @@ def main(command: str | None = None) -> None:
 
     A user's error is one line on standard error and exit status 2.
     """
+    for stream in (sys.stdout, sys.stderr):  # what a terminal or a file cannot show is escaped
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         status = _run(command)
+        sys.stdout.flush()
     except (KeyboardInterrupt, typer.Abort):
         status = INTERRUPTED
     except InputError as error:
         _fail(str(error), 2)
+    except OSError as error:
+        if error.errno == errno.EPIPE:  # whoever read has enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(1)
+        if error.filename is None and error.errno != errno.ENOSPC:
+            raise
+        where = "the output" if error.filename is None else error.filename
+        _fail(f"Expected files and folders that can be read and written. Received: {error.strerror}, {where}.", 2)
     except TyperException as error:  # what the parser of arguments refuses
         message = getattr(error, "format_message", error.__str__)()
         _fail(f"{message} `touchstone --help` shows the commands, `touchstone COMMAND --help` one of them.", 2)

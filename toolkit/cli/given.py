@@ -14,6 +14,8 @@ def fields_of(texts: Iterable[str], epochs: int | None) -> dict[str, Any]:
         field, equals, value = text.partition("=")
         if not (field and equals and value):
             raise InputError(f"Expected --set FIELD=VALUE. Received: {text!r}.")
+        if field in told:
+            raise InputError(f"Expected {field} once. Received: {told[field]} and {value}.")
         told[field] = plain(value)
     return told
 
@@ -31,6 +33,7 @@ def options_of(texts: Iterable[str], names: Iterable[str], weights: Mapping[str,
 
     builds = {name: _build(name, weights) for name in networks(names)}
     found: dict[str, dict[str, Any]] = {}
+    own: dict[tuple[str, str], str] = {}  # what one network was told by its name, or all were
     for text in texts:
         told, equals, value = text.partition("=")
         name, dot, field = told.rpartition(".")
@@ -45,8 +48,11 @@ def options_of(texts: Iterable[str], names: Iterable[str], weights: Mapping[str,
         if not takers:
             known = {option for one in asked for option in taken(builds[one])} - {"weights"}
             raise unknown(f"option of {', '.join(asked)}", field, known)
+        if own.setdefault((name, field), value) != value:
+            raise InputError(f"Expected --option {told} once. Received: {own[name, field]} and {value}.")
         for one in takers:
-            found.setdefault(one, {})[field] = plain(value)
+            if dot or (one, field) not in own:  # what is told of one network goes before what is told of all
+                found.setdefault(one, {})[field] = plain(value)
     for name, options in found.items():
         check_options(name, builds[name], options)
     return found

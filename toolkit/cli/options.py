@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from toolkit.errors import InputError
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -20,7 +22,7 @@ app = typer.Typer(
 
 Data = Annotated[str, typer.Argument(metavar="DATA", help="A named set, a folder of images, a table or an .npz file.")]
 ImageSize = Annotated[int | None, typer.Option(help="Bring every image to this many pixels a side.", min=1)]
-Seed = Annotated[int, typer.Option(help="Same seed, same splits, same fits, same intervals.", min=0)]
+Seed = Annotated[int, typer.Option(help="Same seed, same splits, same fits, same intervals.", min=0, max=2**32 - 1)]
 Cache = Annotated[Path | None, typer.Option(help="Folder where decoded images are kept. [the user's cache folder]")]
 Confidence = Annotated[float, typer.Option(help="Of the intervals.", min=0.5, max=0.999)]
 Weights = Annotated[
@@ -75,6 +77,14 @@ def wake_keras() -> None:
         import tensorflow
 
         tensorflow.config.list_physical_devices()  # so that it looks for a GPU now
+    except (ImportError, ValueError, AttributeError) as error:
+        backend = os.environ.get("KERAS_BACKEND")
+        if backend in (None, "tensorflow"):
+            raise
+        raise InputError(
+            f"Expected KERAS_BACKEND=tensorflow, or jax with pip install 'touchstone-vision[jax]'. "
+            f"Received: {backend}, {error}."
+        ) from None
     finally:
         os.dup2(kept, 2)
         os.close(kept)

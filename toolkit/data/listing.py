@@ -60,6 +60,8 @@ SUFFIXES = frozenset(
     ]
 )
 
+WRITTEN = ("run.json", "audit.json", "comparison.json")  # in a folder of results: its pictures are no data
+
 
 @dataclass(frozen=True)
 class Listing:
@@ -93,6 +95,8 @@ def class_folders(root: Path) -> Listing:
         else not classes
         for name, classes in nested.items()
     )
+    if splits and not layered and all(name in splits for name, files in found.items() if files):
+        raise _half_layered(root, nested, splits)
     rows: list[tuple[str, str, Path]] = []  # split, class, file
     for name, files in found.items():
         for path in files:
@@ -101,6 +105,9 @@ def class_folders(root: Path) -> Listing:
     if not rows:
         raise _no_images(root, passed_over)
     class_names = ordered_classes({label for _, label, _ in rows})
+    alike = Counter(map(plain_name, class_names)).most_common(1)[0]
+    if alike[1] > 1:
+        raise InputError(f"Expected class folders of '{root}' that differ. Received: '{alike[0]}' in two spellings.")
     if len(class_names) < 2:
         raise _one_class(root / class_names[0], root)
     names = [plain_name(path.relative_to(root).as_posix()) for _, _, path in rows]
@@ -143,8 +150,14 @@ def images_below(folder: Path, passed_over: Counter[str], above: frozenset[tuple
     if identity in above:
         passed_over["links in a loop"] += 1
         return
-    with os.scandir(folder) as entries:
-        found = sorted(entries, key=lambda entry: entry.name)
+    try:
+        with os.scandir(folder) as entries:
+            found = sorted(entries, key=lambda entry: entry.name)
+    except OSError as error:
+        raise InputError(f"Expected a folder that can be read. Received: {folder}, {error.strerror}.") from None
+    if any(entry.name in WRITTEN for entry in found):
+        passed_over["folders that this program wrote"] += 1
+        return
     for entry in found:
         suffix = os.path.splitext(entry.name)[1].lower()
         if entry.name.startswith("."):
@@ -160,6 +173,18 @@ def images_below(folder: Path, passed_over: Counter[str], above: frozenset[tuple
 def _identity(folder: Path) -> tuple[int, int]:
     status = folder.stat()
     return status.st_dev, status.st_ino
+
+
+def _half_layered(root: Path, nested: Mapping[str, set[str]], splits: Mapping[str, str]) -> InputError:
+    """Of a folder of train, validation or test folders that do not all hold class folders."""
+    flat = [
+        f"{name}/{entry}" for name in splits for entry in sorted(nested[name]) if not (root / name / entry).is_dir()
+    ]
+    received = f"'{plain_name(flat[0])}'" if flat else f"no train folder beside {', '.join(map(plain_name, splits))}"
+    return InputError(
+        f"Expected class folders in each of train, validation and test below '{root}', and no picture beside them. "
+        f"Received: {received}. Put it into its class, or leave what has no labels out of the folder."
+    )
 
 
 def _one_class(folder: Path, root: Path) -> InputError:

@@ -19,6 +19,9 @@ IDX_IMAGES = re.compile(r"(?P<set>.*?)(?P<part>train|t10k|test)-images[-.]idx3-u
 SPLIT_KEYS = {"train": ("train",), "validation": ("val", "validation", "valid"), "test": ("test",)}
 
 
+UNREADABLE = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
+
+
 def idx_parts(root: Path) -> dict[str, Path]:
     """The IDX image files of a folder by part, "train" and "test"; empty if there are none."""
     parts: dict[str, Path] = {}
@@ -109,14 +112,14 @@ def npz_file(path: Path) -> Listing:
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files}
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+    except (*UNREADABLE, KeyError, TypeError, AttributeError) as error:  # the last two of one array without a name
         raise InputError(
             f"Expected '{path}' as a NumPy .npz of plain arrays. Received: {' '.join(str(error).split())}."
         ) from error
     class_names = tuple(map(str, arrays["class_names"].tolist())) if "class_names" in arrays else None
     if "images" in arrays and "labels" in arrays:
         optional = {key: arrays[key] for key in ("names", "split", "group") if key in arrays}
-        rows = len(arrays["images"])
+        rows = len(np.atleast_1d(arrays["images"]))
         for key, array in optional.items():
             if array.shape != (rows,):
                 raise InputError(
@@ -176,6 +179,9 @@ def from_arrays(
         numbers = {name: number for number, name in enumerate(class_names)}
         distinct, inverse = np.unique(values, return_inverse=True)
         values = np.array([numbers[str(value)] for value in distinct.tolist()], np.int64)[inverse]
+    elif len(set(class_names)) < len(class_names):
+        twice = next(name for name in class_names if class_names.count(name) > 1)
+        raise InputError(f"Expected class_names in '{source}' that differ. Received: '{twice}' more than once.")
     elif values.dtype.kind not in "iu" or (len(values) and not 0 <= values.min() <= values.max() < len(class_names)):
         raise InputError(
             f"Expected labels from 0 to {len(class_names) - 1}, as many as class_names in '{source}'. Received: others."
@@ -218,7 +224,10 @@ def _flat_labels(labels: NDArray[Any], source: str) -> NDArray[Any]:
         raise InputError(
             f"Expected labels in '{source}' as (N,) integers or strings. Received: {labels.dtype} {labels.shape}.{hint}"
         )
-    return np.char.decode(labels, "utf-8") if labels.dtype.kind == "S" else labels
+    try:
+        return np.char.decode(labels, "utf-8") if labels.dtype.kind == "S" else labels
+    except UnicodeDecodeError as error:
+        raise InputError(f"Expected labels in '{source}' in UTF-8. Received: {error}.") from None
 
 
 def _one_label_each(images: int, labels: int, where: str) -> None:

@@ -1,6 +1,7 @@
 """Who trains, who validates, who tests: stratified, grouped, seeded. It knows labels and groups, but no image."""
 
 from collections.abc import Mapping
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -117,8 +118,8 @@ def _assigned(
     )
     together = "groups (with copies of images counted as one) of each class"
     _check_counts(holders, class_names, targets.shape[1], together)
-    for _ in range(ATTEMPTS):
-        parts = _placed(labels, units, sizes, targets, random)
+    for attempt in range(2 * ATTEMPTS):
+        parts = _placed(labels, units, sizes, targets, random, first=attempt >= ATTEMPTS)
         found = np.zeros(targets.shape, np.int64)
         np.add.at(found, (labels, parts), 1)
         if (found > 0).all():
@@ -136,12 +137,23 @@ def _placed(
     sizes: NDArray[np.int64],
     targets: NDArray[np.int64],
     random: np.random.Generator,
+    first: bool = False,
 ) -> NDArray[np.int64]:
-    """Units of several rows first, the largest first, each where it is missed most; then single rows fill up."""
+    """Units of several rows first, the largest first, each where it is missed most; then single rows fill up.
+
+    first: before all others, give each part but the first the smallest unit of each class that it has none of.
+    """
     parts = np.full(len(labels), -1)
     left = targets.astype(np.int64)
     members = np.split(np.argsort(units, kind="stable"), np.cumsum(sizes)[:-1])
     several = random.permutation(np.flatnonzero(sizes > 1))
+    for number, part in product(range(len(targets)), range(1, targets.shape[1])) if first else ():
+        free = [unit for unit in np.unique(units[(labels == number) & (parts < 0)]) if unit in several]
+        if free and not np.any((labels == number) & (parts == part)):
+            unit = min(random.permutation(free), key=lambda one: sizes[one])
+            parts[members[unit]] = part
+            left[:, part] -= np.bincount(labels[members[unit]], minlength=len(targets))
+            several = several[several != unit]
     for unit in several[np.argsort(-sizes[several], kind="stable")]:
         held = np.bincount(labels[members[unit]], minlength=len(targets))
         lack = (held[:, None] * (left - held[:, None]) / np.maximum(targets, 1)).sum(axis=0)

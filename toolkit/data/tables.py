@@ -70,6 +70,9 @@ def _csv(path: Path) -> Table:
     if not rows:
         raise InputError(f"Expected '{path.name}' with a line of column names. Received: an empty file.")
     columns = [name.strip() for name in rows[0]]
+    twice = sorted({name for name in columns if name and columns.count(name) > 1})
+    if twice:
+        raise InputError(f"Expected columns of '{path.name}' that differ. Received: {', '.join(twice)} more than once.")
     body = [row for row in rows[1:] if any(cell.strip() for cell in row)]
     for number, row in enumerate(body, start=1):
         if len(row) != len(columns):
@@ -81,15 +84,15 @@ def _csv(path: Path) -> Table:
 
 def _parquet(path: Path) -> Table:
     try:
-        from pyarrow import ArrowException, parquet
+        from pyarrow import ArrowException, parquet, types
     except ImportError:
         raise InputError(
             "Expected pyarrow for Parquet files. Install it: pip install 'touchstone-vision[parquet]'."
         ) from None
     try:
         table = parquet.read_table(path)
-        wanted = [name for name in table.column_names if name in ("path", "label", "split", "group", *BOX)]
-        return table.select(wanted).to_pydict()
+        plain = [field.name for field in table.schema if not types.is_nested(field.type)]
+        return table.select(plain).to_pydict()
     except (OSError, ArrowException) as error:
         raise InputError(f"Expected '{path.name}' as Parquet. Received: {' '.join(str(error).split())}.") from error
 
@@ -118,7 +121,7 @@ def _split(value: Any, row: int, source: str) -> str:
 
 def _inside(value: str, row: int, source: str) -> str:
     name = posixpath.normpath(value) if value.strip() else ""
-    if not name or posixpath.isabs(name) or Path(value).is_absolute() or name.split("/")[0] == "..":
+    if not name or "\0" in name or posixpath.isabs(name) or Path(value).is_absolute() or name.split("/")[0] == "..":
         raise InputError(
             f"Expected paths relative to the folder of '{source}' and inside it. Received: '{value}' in row {row}. "
             "Put the table above its images."

@@ -141,6 +141,8 @@ def _read_comparison(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         if (folder / "search.json").is_file():
             raise InputError(f"Expected the folder of a run. {folder} is that of a search; report it alone.")
+        if (folder / "training.json").is_file():
+            raise InputError(f"Expected the folder of a `compare` or a `tune`. {folder} is that of a `train`.")
         if (folder / "run.json").is_file():
             raise InputError(
                 f"Expected a finished run. {folder} is half finished; the command that began it goes on from there."

@@ -81,7 +81,7 @@ def pairs_table(run: Run) -> Table:
             ]
         )
     groups = run.data.get("clusters")
-    test = "exact McNemar test" if groups is None else f"McNemar test over the {groups} groups that rows share"
+    test = "exact McNemar test" if groups in (None, 1) else f"McNemar test over the {groups} groups that rows share"
     caption = f"Paired differences of accuracy in percentage points; {test}, p by Holm over all pairs."
     together = run.comparison.get("cochran")
     if isinstance(together, Mapping):

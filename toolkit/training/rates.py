@@ -92,6 +92,11 @@ def find_learning_rate(
     best = int(np.argmin(losses)) if losses else 0
     if best == 0:
         raise InputError("Expected a loss that falls at some learning rate. It never did; look at images and labels.")
+    if best == steps - 1:
+        raise InputError(
+            f"Expected a loss that rises at some learning rate below {highest:g}. It fell to the end, as of few images "
+            "that are learned by heart: train without a search for the rate."
+        )
     told = math.sqrt(start.network.get_layer("features").output.shape[-1] / FEATURES) if classifier.pretrained else 1.0
     return RateCurve(rates, losses, float(f"{rates[best] / BELOW * told:.2g}"))
 

@@ -117,7 +117,7 @@ def prepared(space: Space, dataset: Dataset, settings: Settings, name: str | Non
         "first": settings.first or first_points(len(parameters.space)),
         "data": {
             "sha256": dataset.manifest.sha256,
-            "source": dataset.manifest.source,
+            "pixels": dataset.pixels,
             "fit": dataset.manifest.settings.get("fit"),
         },
         "image_shape": list(dataset.image_shape),

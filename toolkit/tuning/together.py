@@ -33,7 +33,8 @@ def tune_all(
     """
     budget, settings = Budget(trials, seconds), settings or Settings()
     folders = runs.folder_names(spaces)
-    _open(Path(out), budget, settings, {"contestants": list(spaces), "data": {"sha256": dataset.manifest.sha256}})
+    data = {"sha256": dataset.manifest.sha256, "pixels": dataset.pixels}
+    _open(Path(out), budget, settings, {"contestants": list(spaces), "data": data})
     found = {}
     for name, space in spaces.items():
         found[name] = tune(
