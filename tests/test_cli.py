@@ -140,3 +140,36 @@ def test_the_cache_is_listed_and_cleared(tmp_path):
     assert touchstone("cache", "--cache", cache).stdout == listed
     assert touchstone("cache", "--clear", "--cache", cache).stdout.startswith("Freed")
     assert "32 x 32" not in touchstone("cache", "--cache", cache).stdout
+
+
+def test_files_that_cannot_be_written_and_backends_that_are_not_there_are_one_line(tmp_path):
+    folder = write_folder(tmp_path / "set")
+    for arguments, words in (
+        (("compare", folder, "pixels_svm", "--out", "/proc/x", "--no-memory"), "/proc/x"),
+        (("audit", folder, "--out", "/proc/x"), "/proc/x"),
+    ):
+        done = touchstone(*arguments)
+        assert (done.returncode, len(done.stderr.strip().splitlines())) == (2, 1), done.stderr
+        assert words in done.stderr
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([*COMMAND, "list"], stdout=full, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
+    assert (done.returncode, len(done.stderr.strip().splitlines())) == (2, 1), done.stderr
+    done = subprocess.run(
+        [*COMMAND, "doctor"], capture_output=True, text=True, env={**ENVIRONMENT, "KERAS_BACKEND": "foo"}
+    )
+    assert (done.returncode, len(done.stderr.strip().splitlines())) == (2, 1), done.stderr
+    assert "Expected KERAS_BACKEND" in done.stderr
+    shown = subprocess.run(
+        f"{sys.executable} -m toolkit list | head -2", shell=True, capture_output=True, env=ENVIRONMENT
+    )
+    assert shown.stderr == b""
+
+
+def test_a_run_is_not_gone_on_with_when_its_pictures_are_others(tmp_path):
+    folder = write_folder(tmp_path / "set")
+    told = ("compare", folder, "pixels_svm", "--out", tmp_path / "run", "--no-memory", "--no-audit")
+    assert touchstone(*told).returncode == 0
+    Image.fromarray(np.zeros((32, 32, 3), np.uint8)).save(folder / "cat" / "03.png")
+    done = touchstone(*told)
+    assert done.returncode == 2
+    assert "It differs in: data" in done.stderr

@@ -19,6 +19,8 @@ def test_an_option_is_that_of_every_network_that_has_it_or_of_the_one_named():
         "resnet20": {"dropout": 0.1},
         "mobilenet_v2": {"mirror": True, "dropout": 0.1, "pooling": "root"},
     }
+    for texts in (["cnn.width=8", "width=16"], ["width=16", "cnn.width=8"]):  # its own goes before that of all
+        assert options_of(texts, ["cnn", "vgg16"], {"vgg16": None})["cnn"] == {"width": 8}
     assert options_of(["vgg16.normalisation=none"], ["vgg16"], {"vgg16": None}) == {"vgg16": {"normalisation": "none"}}
 
 
@@ -33,6 +35,7 @@ def test_an_option_is_that_of_every_network_that_has_it_or_of_the_one_named():
         (["width=wide"], ["cnn"], "width as a whole number.*Received: 'wide'"),
         (["weights=x.h5"], ["mobilenet_v2"], "Unknown option of mobilenet_v2 'weights'"),
         (["vgg16.normalisation=none"], ["vgg16"], "Unknown option of vgg16 'normalisation'"),  # ImageNet's weights
+        (["width=8", "width=16"], ["cnn"], "Expected --option width once. Received: 8 and 16"),
         (["width=8"], ["hog_svm"], "Expected a network with --option. Received: hog_svm"),
     ],
 )

@@ -107,6 +107,48 @@ def test_classes_may_be_called_train_or_test(tmp_path: Path) -> None:
     assert load(tmp_path).class_names == ("bus", "test", "train")
 
 
+@pytest.mark.parametrize(
+    ("layout", "received"),
+    [
+        ({"train/a": 5, "train/b": 5, "test": 3}, "'test/00.png'"),  # a test without labels
+        ({"train/a": 5, "train/b": 5, "val/a": 3, "val/b": 3, "train": 1}, "'train/00.png'"),  # a stray picture
+        ({"val/a": 5, "val/b": 5, "test/a": 3, "test/b": 3}, "no train folder beside test, val"),
+    ],
+)
+def test_splits_that_do_not_all_hold_classes_are_no_classes(
+    tmp_path: Path, layout: dict[str, int], received: str
+) -> None:
+    write_classes(tmp_path, layout)
+    with pytest.raises(InputError, match=f"Expected class folders in each of train.*Received: {received}"):
+        load(tmp_path)
+
+
+def test_what_this_program_wrote_is_no_data(tmp_path: Path) -> None:
+    write_classes(tmp_path, {"a": 5, "b": 5, "runs/one/cnn": 3, "audited": 2})
+    (tmp_path / "runs" / "one" / "run.json").write_text("{}")
+    (tmp_path / "audited" / "audit.json").write_text("{}")
+    dataset = load(tmp_path)
+    assert dataset.class_names == ("a", "b")
+    assert dataset.manifest.passed_over["folders that this program wrote"] == 2
+
+
+def test_class_folders_in_two_spellings_are_refused(tmp_path: Path) -> None:
+    write_classes(tmp_path, {"\u00fcber": 5, "u\u0308ber": 5})
+    if len(list(tmp_path.iterdir())) == 1:
+        pytest.skip("this file system takes both spellings for one")
+    with pytest.raises(InputError, match="in two spellings"):
+        load(tmp_path)
+
+
+def test_the_digest_of_pixels_knows_what_the_manifest_does_not(tmp_path: Path) -> None:
+    write_classes(tmp_path, {"a": 9, "b": 9})
+    first, again = load(tmp_path), load(tmp_path)
+    picture(77).save(tmp_path / "a" / "03.png")
+    other = load(tmp_path)
+    assert first.pixels == again.pixels != other.pixels
+    assert first.manifest.sha256 == other.manifest.sha256
+
+
 def test_numbered_classes_are_in_order_of_number(tmp_path: Path) -> None:
     write_classes(tmp_path, {str(number): 3 for number in range(11)})
     assert load(tmp_path).class_names == tuple(str(number) for number in range(11))

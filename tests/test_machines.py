@@ -130,3 +130,14 @@ def test_refuses_a_class_of_one_row_and_one_class():
         Calibrated(PairwiseSVM()).fit(PIXELS[rows], LABELS[rows])
     with pytest.raises(ValueError, match=r"at least two classes\. Received: 1"):
         Calibrated(PairwiseSVM()).fit(PIXELS[rows[:-1]], LABELS[rows[:-1]])
+
+
+def test_temperatures_do_not_depend_on_what_the_labels_are_called():
+    few = LABELS[:600]
+    told = [
+        Calibrated(SquaredHingeSVM()).fit(PIXELS[:600], labels).predict_proba(PIXELS[600:900])
+        for labels in (few, few + 1, np.array(list("abcdefghij"))[few])
+    ]
+    np.testing.assert_array_equal(told[0], told[1])
+    np.testing.assert_array_equal(told[0], told[2])
+    assert Calibrated(SquaredHingeSVM()).fit(PIXELS[:600], few + 1).predict(PIXELS[:600]).min() == 1

@@ -95,6 +95,17 @@ def test_groups_that_leave_a_split_empty_are_refused() -> None:
         split_rows(labels, NAMES[:2], groups=groups)
 
 
+@pytest.mark.parametrize("each", [3, 4, 5, 6, 8])
+@pytest.mark.parametrize("images", [4, 20])
+def test_few_large_groups_are_split_where_they_can_be(each: int, images: int) -> None:
+    labels = np.repeat([0, 1, 2], each * images)
+    for groups in (np.arange(len(labels)) // images, np.arange(len(labels)) % each):  # of one class each, and of all
+        rows = split_rows(labels, NAMES, groups=groups, seed=1)
+        assert torn(list(rows.values()), groups) == 0
+        assert all(len(np.unique(labels[part])) == 3 for part in rows.values())
+        assert len(rows["train"]) == max(map(len, rows.values()))
+
+
 @given(st.integers(2, 6), st.integers(0, 20), st.booleans())
 def test_folds_hold_out_each_row_once_and_each_class_in_its_share(count: int, seed: int, grouped: bool) -> None:
     labels = labels_of([31, 47, 60], seed)

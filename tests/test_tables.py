@@ -87,13 +87,16 @@ def test_parquet(root: Path) -> None:
         "path": [f"pictures/{row:02d} é.png" for row in range(12)],
         "label": [row % 3 for row in range(12)],
         "split": ["train"] * 6 + ["test"] * 3 + [None] * 3,
-        "weight": [1.0] * 12,
+        "site": ["north", "south"] * 6,
+        "boxes": [[1, 2]] * 12,
     }
     parquet.write_table(pyarrow.table(table), root / "set.parquet")
     listing = table_file(root / "set.parquet")
     assert listing.class_names == ("0", "1", "2")
     assert listing.given is not None
     assert listing.given.tolist() == ["train"] * 6 + ["test"] * 3 + [""] * 3
+    assert list(listing.columns) == ["site"]  # as of CSV; lists are no groups
+    assert listing.columns["site"].tolist() == ["north", "south"] * 6
     (root / "set.parquet").write_text("no parquet")
     with pytest.raises(InputError, match=r"Expected 'set\.parquet' as Parquet"):
         table_file(root / "set.parquet")

@@ -97,7 +97,7 @@ class Dataset:
         for split in (self.train, self.validation, self.test):
             step = max(1, (1 << 24) // max(1, math.prod(split.images.shape[1:])))
             for start in range(0, len(split.images), step):
-                digest.update(np.ascontiguousarray(split.images[start : start + step]))
+                digest.update(np.ascontiguousarray(split.images[start : start + step]).data)
         return digest.hexdigest()
 
     @property

@@ -118,19 +118,25 @@ def prepared(space: Space, dataset: Dataset, settings: Settings, name: str | Non
         "data": {
             "sha256": dataset.manifest.sha256,
             "pixels": dataset.pixels,
+            "source": dataset.manifest.source,
             "fit": dataset.manifest.settings.get("fit"),
         },
         "image_shape": list(dataset.image_shape),
         "space": description(parameters),
         **({"about": dict(settings.about)} if settings.about else {}),
     }
-    digest = hashlib.sha256(json.dumps(head, sort_keys=True).encode()).hexdigest()
+    digest = hashlib.sha256(json.dumps(_identity(head), sort_keys=True).encode()).hexdigest()
     return Job(space, parameters, rows, settings.seed, description(whole), digest), head
+
+
+def _identity(head: Mapping[str, Any]) -> dict[str, Any]:
+    """The head without how the source was written: 'photos' and 'photos/' are one."""
+    return {**head, "data": {key: value for key, value in head["data"].items() if key != "source"}}
 
 
 def _opened(folder: Path, head: Mapping[str, Any], stack: ExitStack) -> list[Trial]:
     """Lock the folder for this search, and read what it holds."""
-    runs.open_run(folder, {"kind": "search", **head})
+    runs.open_run(folder, {"kind": "search", **_identity(head)})
     try:
         stack.enter_context(filelock.FileLock(folder / "search.lock", timeout=0))
     except filelock.Timeout:
