@@ -61,7 +61,7 @@ def compare(
         "schema": SCHEMA,
         "data": {
             "sha256": dataset.manifest.sha256,
-            "pixels": dataset.pixels,
+            "pixels": dataset.pixels if out is not None else "",  # read once more, to know the run by
             "settings": plain(dict(dataset.manifest.settings)),
         },
         "contestants": {name: settings(classifier) for name, classifier in contestants.items()},

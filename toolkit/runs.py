@@ -219,6 +219,16 @@ def read_held_out(out: Path, folder: str) -> Predictions | None:
     return read_predictions(path) if path.exists() else None
 
 
+def read_arrays(path: Path, remedy: str = "") -> dict[str, NDArray[Any]]:
+    """All arrays of an .npz, nothing of it unpickled; remedy: ends the line of one that cannot be read."""
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            return {key: stored[key] for key in stored.files}
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        reason = "it holds Python objects" if "allow_pickle" in str(error) else error
+        raise InputError(f"Expected an .npz of plain arrays. {path} cannot be read: {reason}{remedy}") from None
+
+
 def read_predictions(path: str | Path) -> Predictions:
     """Read a predictions.npz (a run's, or your own with `labels` and `probabilities`); no model and no images needed.
 
@@ -229,12 +239,7 @@ def read_predictions(path: str | Path) -> Predictions:
         raise InputError(f"Expected a predictions.npz. {path} is not a file.")
     if not zipfile.is_zipfile(path):  # NumPy would advise to load it unsafely
         raise InputError(f"Expected an .npz of plain arrays. {path} cannot be read as one.")
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            arrays = {key: stored[key] for key in stored.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        reason = "it holds Python objects" if "allow_pickle" in str(error) else error
-        raise InputError(f"Expected an .npz of plain arrays. {path} cannot be read: {reason}") from None
+    arrays = read_arrays(path)
     missing = [key for key in ("labels", "probabilities") if key not in arrays]
     if missing:
         raise InputError(

@@ -241,7 +241,6 @@ def _elsewhere(ray: str) -> Any:
 
 
 def _print(tables: Iterable[Any], lines: Iterable[str]) -> None:
-
     console = terminal()
     for table in tables:
         console.print(table)

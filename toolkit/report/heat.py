@@ -1,11 +1,7 @@
 """Explanations beside a run: heat maps laid over thumbnails. It computes no explanation."""
 
 import io
-import zipfile
-import zlib
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +10,7 @@ from PIL import Image
 from toolkit.errors import InputError
 from toolkit.report.reading import Run
 from toolkit.report.thumbnails import SIDE
+from toolkit.runs import read_arrays
 
 FILE = "explanations.npz"  # `rows` int64 (R,), and for each method uint8 (R, h, w), heat, or (R, h, w, 3), a picture
 FINE = 128  # pixels of the longer side of a picture that is strokes
@@ -37,7 +34,7 @@ def read_explanations(run: Run) -> dict[int, list[Explanation]]:
         path = run.folder / str(entrant.values.get("folder", entrant.name)) / FILE
         if not path.is_file():
             continue
-        stored = _arrays(path)
+        stored = read_arrays(path, "; delete it.")
         rows = stored.pop("rows", np.zeros(0, np.int64)).tolist()
         for method, maps in stored.items():
             form = maps.ndim == 3 or (maps.ndim == 4 and maps.shape[3] == 3)
@@ -49,14 +46,6 @@ def read_explanations(run: Run) -> dict[int, list[Explanation]]:
             for row, one in zip(rows, maps, strict=True):
                 found.setdefault(int(row), []).append(Explanation(entrant.name, method, one))
     return found
-
-
-def _arrays(path: Path) -> dict[str, NDArray[Any]]:
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            return {key: stored[key] for key in stored.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise InputError(f"Expected an .npz of plain arrays. {path} cannot be read: {error}; delete it.") from None
 
 
 def drawn(webp: bytes, explanation: Explanation) -> bytes:

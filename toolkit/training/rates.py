@@ -78,7 +78,7 @@ def find_learning_rate(
         steps: at most; each a batch, epochs one after the other.
 
     Raises:
-        InputError: as `fit` does, and where the loss never falls.
+        InputError: as `fit` does, and where the loss never falls, or never rises again.
     """
     if not 0 < lowest < highest or steps < 10:
         raise InputError(f"Expected 0 < lowest < highest and 10 steps or more. Received: {lowest}, {highest}, {steps}.")
