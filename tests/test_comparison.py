@@ -250,6 +250,8 @@ def test_rows_of_one_group_count_once():
     assert shared.data["clusters"] == 12
     assert "clusters" not in alone.data
     assert "12 groups" in str(shared)
+    one = toolkit.compare({"low": Brightness(60)}, patients(np.array(["x"] * 48)), show_progress=False)
+    assert "All rows are of one group" in " ".join(str(one).split())
     for name in contestants:
         one, other = (run.outcomes[name].evaluation["accuracy"] for run in (alone, shared))
         assert one.value == other.value

@@ -73,3 +73,9 @@ def test_a_head_that_is_solved_needs_no_rate(options, monkeypatch, unfreeze):
 def test_other_settings_are_refused(settings):
     with pytest.raises(InputError, match="0 < lowest < highest"):
         find_learning_rate(classifier(), *brightness(), **settings)
+
+
+def test_a_loss_that_falls_to_the_end_shows_no_rate(monkeypatch):
+    monkeypatch.setattr("toolkit.training.rates._losses", lambda *told: np.linspace(1, 0, told[-1]).tolist())
+    with pytest.raises(InputError, match="a loss that rises .* It fell to the end"):
+        find_learning_rate(classifier(), *brightness())

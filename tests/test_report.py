@@ -281,6 +281,7 @@ def test_what_a_run_lacks_is_left_out(run, tmp_path, made):
 def damages(run):
     """What may be wrong with a run, and words of the one line that must say so."""
     yield "half finished", lambda: (run / "comparison.json").unlink()
+    yield "that of a `train`", lambda: [(run / "comparison.json").rename(run / "training.json")]
     yield "comparison.json", lambda: (run / "comparison.json").write_text("{half")
     yield "'data' and 'contestants'", lambda: (run / "comparison.json").write_text("[]")
     yield "comparison.json", lambda: [(run / name).unlink() for name in ("comparison.json", "run.json")]
@@ -304,7 +305,7 @@ def alter(path, **arrays):
     np.savez(path, **{**stored, **arrays})
 
 
-@pytest.mark.parametrize("number", range(14))
+@pytest.mark.parametrize("number", range(15))
 def test_damage_is_one_line(run, tmp_path, number):
     words, damage = list(damages(run))[number]
     damage()
