@@ -77,5 +77,5 @@ def test_other_settings_are_refused(settings):
 
 def test_a_loss_that_falls_to_the_end_shows_no_rate(monkeypatch):
     monkeypatch.setattr("toolkit.training.rates._losses", lambda *told: np.linspace(1, 0, told[-1]).tolist())
-    with pytest.raises(InputError, match="a loss that rises .* It fell to the end"):
+    with pytest.raises(InputError, match=r"a loss that rises .* It fell to the end"):
         find_learning_rate(classifier(), *brightness())
